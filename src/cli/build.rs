@@ -1,0 +1,177 @@
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use maildex::folder::Folder;
+use maildex::lock::Wait;
+use maildex::ops::build::{Options, Progress, Report, build};
+
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::{json, signals};
+
+/// Make the index of a folder, or bring it up to date
+///
+/// Takes up what other programs did: mail that came, went, moved or got other flags. A directory that has not changed
+/// is not even listed. What was read is kept if the build is stopped.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Mail folder: a directory with cur, new and tmp
+    pub folder: PathBuf,
+    /// List both directories, even if they seem unchanged
+    #[arg(long)]
+    full: bool,
+    /// Believe it when most of the mail is gone at once
+    #[arg(long)]
+    accept_removals: bool,
+    /// How long to wait for the lock: 0, 0.5, 2m, forever
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = parse_wait)]
+    wait: Wait,
+    /// Print what was done as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
+    let folder = Folder::open(&args.folder)?;
+    let options = Options { full: args.full, accept_removals: args.accept_removals, heal: true };
+    let bar = Bar::new(out.shows_progress());
+    let done = build(
+        &folder,
+        options,
+        args.wait,
+        &mut |owner| {
+            if let Some(owner) = owner {
+                out.note(format_args!("{}: waiting: {owner}", args.folder.display()));
+            }
+        },
+        &mut |progress| bar.show(progress),
+    );
+    bar.clear();
+    let report = done?;
+    problems(&report, out);
+    if args.json {
+        json::report(out.stdout(), &args.folder, &report)?;
+    } else if out.width().is_some() {
+        out.line(summary(&report))?;
+    }
+    Ok(if report.is_clean() { Exit::Done } else { Exit::Some })
+}
+
+/// Goes on until a signal comes.
+pub fn until_asked(_: Progress) -> ControlFlow<()> {
+    signals::defer();
+    if signals::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn new(visible: bool) -> Bar {
+        let bar = if visible { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{bar:32} {pos}/{len} messages, {per_sec}, {eta} left");
+        bar.set_style(style.expect("the template is right"));
+        Bar { bar }
+    }
+
+    fn show(&self, progress: Progress) -> ControlFlow<()> {
+        if self.bar.length() != Some(progress.total as u64) {
+            self.bar.set_length(progress.total as u64);
+        }
+        self.bar.set_position(progress.done as u64);
+        until_asked(progress)
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Tells what could not be dealt with.
+pub fn problems(report: &Report, out: &mut Output) {
+    if let Some(why) = &report.rebuilt {
+        out.note(format_args!("the index was made again, with the same UIDs, because of this: {why}"));
+    }
+    for (path, error) in &report.unreadable {
+        out.problem(format_args!("{}: cannot read: {error}", path.display()));
+    }
+    for (first, second) in &report.twins {
+        let (first, second) = (first.display(), second.display());
+        out.problem(format_args!("{second}: not indexed: it has the base name of {first}"));
+    }
+    if let Some((gone, of)) = report.guarded {
+        let hint = "is everything mounted? if the mail is meant to be gone: maildex build --accept-removals";
+        out.problem(format_args!(
+            "{gone} of {of} messages are gone at once and their directory is another one; they are kept in the index"
+        ));
+        out.note(format_args!("hint: {hint}"));
+    }
+    for (path, what) in &report.odd {
+        out.note(format_args!("{}: left alone: {what}", path.display()));
+    }
+    if report.interrupted {
+        out.note(format_args!("stopped; the next build goes on from here"));
+    }
+}
+
+/// One line: what is there, and what changed.
+fn summary(report: &Report) -> String {
+    let mut parts = vec![count(report.total, "message")];
+    let changes = [
+        (report.added, "added"),
+        (report.removed, "removed"),
+        (report.flags, "with new flags"),
+        (report.moved, "moved to cur"),
+        (report.renamed, "renamed"),
+        (report.replaced, "replaced"),
+        (report.healed, "now readable"),
+        (report.unreadable.len(), "unreadable"),
+        (report.empty, "empty"),
+        (report.headless, "without a header"),
+    ];
+    parts.extend(changes.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+    if parts.len() == 1 {
+        parts.push("nothing new".into());
+    }
+    parts.join(", ")
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Reads `0`, `0.5`, `30s`, `2m`, `1h`, `forever`.
+pub fn parse_wait(text: &str) -> Result<Wait, String> {
+    if text == "forever" {
+        return Ok(Wait::Forever);
+    }
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, 's')) => (&text[..at], 1.0),
+        Some((at, 'm')) => (&text[..at], 60.0),
+        Some((at, 'h')) => (&text[..at], 3600.0),
+        _ => (text, 1.0),
+    };
+    let wrong = || "expected seconds, or a number with s, m or h, or forever".to_string();
+    let plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let number: f64 = if plain { number.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
+    Duration::try_from_secs_f64(number * unit).map(Wait::For).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, seconds) in [("0", 0.0), ("0.5", 0.5), ("30", 30.0), ("2m", 120.0), ("1h", 3600.0), ("7s", 7.0)] {
+            assert!(matches!(parse_wait(text), Ok(Wait::For(d)) if d == Duration::from_secs_f64(seconds)), "{text}");
+        }
+        assert!(matches!(parse_wait("forever"), Ok(Wait::Forever)));
+        for text in ["", "-1", "x", "m", "1d", "nan", "inf", "1e9", "99999999999999999999999"] {
+            assert!(parse_wait(text).is_err(), "{text}");
+        }
+    }
+}

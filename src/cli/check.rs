@@ -1,0 +1,36 @@
+use std::path::PathBuf;
+
+use maildex::folder::Folder;
+use maildex::ops::check::check;
+
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::terminal::escaped;
+
+/// Look for damage in the index of a folder, and change nothing
+///
+/// Prints what is wrong, in which file, at which offset, what was found and what was expected there. Exit status 1 if
+/// anything is. An index that only lags behind the folder is not damaged.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Mail folder
+    pub folder: PathBuf,
+}
+
+pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
+    let found = check(&mut Folder::open(&args.folder)?)?;
+    for note in &found.notes {
+        out.note(note);
+    }
+    for damage in &found.damage {
+        out.line(escaped(&damage.to_string()))?;
+    }
+    if found.damage.is_empty() {
+        out.line(format_args!("{}: {} messages, no damage", args.folder.display(), found.messages))?;
+        return Ok(Exit::Done);
+    }
+    let build = format!("maildex build {}", args.folder.display());
+    out.flush()?;
+    out.note(format_args!("hint: {build} mends what it can without changing a UID"));
+    Ok(Exit::No)
+}

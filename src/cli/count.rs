@@ -1,0 +1,29 @@
+use std::path::PathBuf;
+
+use maildex::ops::count::count;
+use maildex::query::Query;
+
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::reading;
+
+/// Print how many messages there are
+#[derive(clap::Args)]
+pub struct Args {
+    /// Mail folder
+    pub folder: PathBuf,
+    /// Count only these: a UID set (3, 1:9,12, 100:*) or search keys such as unseen, flagged, new
+    #[arg(value_name = "QUERY")]
+    query: Vec<String>,
+    /// Do not look for changes first
+    #[arg(long)]
+    no_refresh: bool,
+}
+
+pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
+    let query = Query::parse(args.query.iter().map(String::as_str))?;
+    let mut folder = reading::open(&args.folder, !args.no_refresh, out)?;
+    let number = count(&folder.complete_index()?.snapshot()?, &query)?;
+    out.line(number)?;
+    Ok(Exit::Done)
+}

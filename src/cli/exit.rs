@@ -1,0 +1,82 @@
+//! Exit codes, and how an error is told.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use maildex::Error;
+use maildex::query::Query;
+
+use crate::cli::output::Output;
+
+/// How the program ends; see `EXIT STATUS` in the man page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, also when there was nothing to do.
+    Done,
+    /// The answer is no.
+    No,
+    /// Wrong usage.
+    Usage,
+    /// The folder or its index cannot be used.
+    Unusable,
+    /// Some messages failed or were not found, the rest is done.
+    Some,
+    /// Locked or busy: try again.
+    Busy,
+}
+
+impl Exit {
+    /// Done, but not with everything.
+    pub fn with_problems(self, problems: usize) -> Exit {
+        if self == Exit::Done && problems > 0 { Exit::Some } else { self }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::No => 1,
+            Exit::Usage => 2,
+            Exit::Unusable => 3,
+            Exit::Some => 4,
+            Exit::Busy => 75,
+        })
+    }
+}
+
+/// Tells why nothing came of it. A reader that closed the pipe has had enough, which is no error.
+pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
+    let closed = |error: &(dyn std::error::Error + 'static)| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(closed) {
+        return Exit::Done;
+    }
+    let Some(known) = error.downcast_ref::<Error>() else {
+        out.error(format_args!("{error:#}"), None);
+        return Exit::Unusable;
+    };
+    out.error(known, folder_hint(known, folder).or_else(|| known.hint()));
+    match known {
+        Error::Query { .. } | Error::Outside { .. } => Exit::Usage,
+        Error::NoMessage { .. } => Exit::Some,
+        Error::Locked { .. } | Error::Unfinished { .. } | Error::KeepsChanging { .. } | Error::LockLost { .. } => {
+            Exit::Busy
+        }
+        _ => Exit::Unusable,
+    }
+}
+
+/// Who writes `maildex list unseen` has left out the folder.
+fn folder_hint(error: &Error, folder: &Path) -> Option<String> {
+    let missing = match error {
+        Error::NotAMaildir { .. } => true,
+        Error::Io { source, path, .. } => source.kind() == io::ErrorKind::NotFound && path == folder,
+        _ => false,
+    };
+    let word = folder.to_str().filter(|word| !word.contains('/'))?;
+    let is_query = Query::parse([word]).is_ok() || ["uid", "not"].contains(&word);
+    (missing && is_query).then(|| format!("FOLDER comes first: maildex list FOLDER {word}"))
+}

@@ -1,0 +1,203 @@
+//! JSON, one object a line. The keys are the same in every verb, see `OUTPUT` in the man page.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use maildex::Error;
+use maildex::folder::Folder;
+use maildex::format::status::Status;
+use maildex::maildir::Maildir;
+use maildex::maildir::keywords::Keywords;
+use maildex::ops::Message;
+use maildex::ops::build::Report;
+use maildex::ops::names::Names;
+use serde::Serialize;
+
+/// Version of the keys below; they are only ever added to.
+const VERSION: u8 = 1;
+
+/// A message, as scripts get it.
+#[derive(Serialize)]
+pub struct Record<'a> {
+    v: u8,
+    folder: &'a str,
+    uidvalidity: u32,
+    uid: u32,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<String>,
+    base: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_bytes: Option<String>,
+    dir: &'static str,
+    flags: String,
+    keywords: Vec<String>,
+    size: u64,
+    date: Option<String>,
+    received: Option<String>,
+    date_epoch: Option<i64>,
+    received_epoch: i64,
+    subject: &'a str,
+    from: &'a str,
+    to: &'a str,
+    cc: &'a str,
+    message_id: &'a str,
+    in_reply_to: &'a str,
+    references: Vec<&'a str>,
+    change: u64,
+    truncated: Vec<&'static str>,
+}
+
+/// Makes records of a folder's messages.
+pub struct Records {
+    folder: String,
+    uidvalidity: u32,
+    maildir: Arc<Maildir>,
+    names: Names,
+    keywords: Keywords,
+}
+
+impl Records {
+    pub fn new(path: &Path, folder: &mut Folder) -> Result<Records, Error> {
+        let maildir = Arc::clone(folder.maildir());
+        Ok(Records {
+            folder: path.to_string_lossy().into_owned(),
+            uidvalidity: folder.index()?.identity().uid_validity,
+            keywords: Keywords::read(maildir.root()),
+            names: Names::default(),
+            maildir,
+        })
+    }
+
+    /// Calls `print` with the record of a message.
+    pub fn with(
+        &mut self,
+        message: &Message<'_>,
+        print: &mut dyn FnMut(&Record<'_>) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let entry = &message.entry;
+        let (sub, name) = self.names.of_or_base(&self.maildir, message)?;
+        let path = self.maildir.path_of(sub, &name);
+        let (path, path_bytes) = lossy(path.as_os_str().as_encoded_bytes());
+        let (base, base_bytes) = lossy(entry.base);
+        let received_epoch = entry.received_ns.div_euclid(1_000_000_000);
+        let flags = message.status.flags();
+        let unread = message.status.has(Status::UNREADABLE);
+        print(&Record {
+            v: VERSION,
+            folder: &self.folder,
+            uidvalidity: self.uidvalidity,
+            uid: message.uid.get(),
+            path,
+            path_bytes,
+            base,
+            base_bytes,
+            dir: sub.as_str(),
+            flags: flags.to_string(),
+            keywords: self.keywords.of(flags),
+            size: entry.size,
+            date: entry.date.and_then(rfc3339),
+            received: rfc3339(received_epoch).filter(|_| !unread),
+            date_epoch: entry.date,
+            received_epoch,
+            subject: entry.subject,
+            from: entry.from,
+            to: entry.to,
+            cc: entry.cc,
+            message_id: entry.message_id,
+            in_reply_to: entry.in_reply_to,
+            references: entry.references.split_ascii_whitespace().collect(),
+            change: message.change,
+            truncated: entry.cut.names().collect(),
+        })
+        .map_err(cannot_write)
+    }
+}
+
+/// Bytes as text, and in base64 beside it where that is not the same.
+fn lossy(bytes: &[u8]) -> (String, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_string(), None),
+        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Some(BASE64_STANDARD.encode(bytes))),
+    }
+}
+
+/// A time in UTC (RFC 3339); `None` beyond the year 9999.
+pub fn rfc3339(seconds: i64) -> Option<String> {
+    jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
+}
+
+/// For the callbacks of the library.
+pub fn cannot_write(source: io::Error) -> Error {
+    Error::Io { path: "standard output".into(), doing: "cannot write", source }
+}
+
+/// Writes one object and a newline.
+pub fn line(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object)?;
+    out.write_all(b"\n")
+}
+
+/// Names and values of all fields, for people; lists are joined by spaces, what is not there is left out.
+pub fn fields(record: &Record<'_>) -> Vec<(String, String)> {
+    let serde_json::Value::Object(object) = serde_json::to_value(record).unwrap_or_default() else { return Vec::new() };
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::Null => String::new(),
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Array(items) => {
+            items.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    };
+    object.into_iter().filter(|(key, _)| key != "v").map(|(key, value)| (key, text(value))).collect()
+}
+
+#[derive(Serialize)]
+struct BuildRecord<'a> {
+    v: u8,
+    folder: std::borrow::Cow<'a, str>,
+    messages: usize,
+    created: bool,
+    rebuilt: bool,
+    added: usize,
+    removed: usize,
+    flags: usize,
+    moved: usize,
+    renamed: usize,
+    replaced: usize,
+    healed: usize,
+    empty: usize,
+    headless: usize,
+    unreadable: usize,
+    duplicates: usize,
+    held_back: usize,
+    interrupted: bool,
+}
+
+/// What a build did.
+pub fn report(out: &mut impl Write, folder: &Path, report: &Report) -> io::Result<()> {
+    let record = BuildRecord {
+        v: VERSION,
+        folder: folder.to_string_lossy(),
+        messages: report.total,
+        created: report.created,
+        rebuilt: report.rebuilt.is_some(),
+        added: report.added,
+        removed: report.removed,
+        flags: report.flags,
+        moved: report.moved,
+        renamed: report.renamed,
+        replaced: report.replaced,
+        healed: report.healed,
+        empty: report.empty,
+        headless: report.headless,
+        unreadable: report.unreadable.len(),
+        duplicates: report.twins.len(),
+        held_back: report.guarded.map_or(0, |(gone, _)| gone),
+        interrupted: report.interrupted,
+    };
+    line(out, &record)
+}

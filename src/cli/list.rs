@@ -1,0 +1,205 @@
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use jiff::tz::TimeZone;
+use maildex::ops::Message;
+use maildex::ops::list::{Selection, Sort, list};
+use maildex::ops::names::Names;
+use maildex::query::Query;
+
+use crate::cli::exit::Exit;
+use crate::cli::json::{self, Records, cannot_write, rfc3339};
+use crate::cli::output::Output;
+use crate::cli::{reading, terminal, text};
+
+/// List messages, one a line
+///
+/// On a terminal: UID, flags, date, sender, subject. In a pipe: the same and more, separated by tabs, for scripts: UID,
+/// directory (new or cur), flags, date (RFC 3339, UTC), size in bytes, sender, subject; - stands for an empty field,
+/// and control characters are escaped. Columns are only ever added at the end.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Mail folder
+    pub folder: PathBuf,
+    /// List only these: a UID set (3, 1:9,12, 100:*) or search keys such as unseen, flagged, new
+    #[arg(value_name = "QUERY")]
+    query: Vec<String>,
+    /// One JSON object a message
+    #[arg(long, group = "format")]
+    json: bool,
+    /// The path of each message's file
+    #[arg(long, group = "format")]
+    paths: bool,
+    /// The UID of each message
+    #[arg(long, group = "format")]
+    uids: bool,
+    /// End each path or UID with a NUL, for xargs -0
+    #[arg(short = '0', long, conflicts_with = "json")]
+    null: bool,
+    /// By what to order
+    #[arg(long, value_enum, default_value = "uid")]
+    sort: By,
+    /// Order from the other end
+    #[arg(long)]
+    reverse: bool,
+    /// No more than N, from the start
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// No more than N, from the end
+    #[arg(long, value_name = "N", conflicts_with = "limit")]
+    last: Option<usize>,
+    /// Exit with 1 if there is none
+    #[arg(long)]
+    exit_code: bool,
+    /// Do not look for changes first
+    #[arg(long)]
+    no_refresh: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum By {
+    /// Order in which the index met them
+    Uid,
+    /// Date: field
+    Date,
+    /// When the mail was delivered
+    Arrival,
+    /// Bytes
+    Size,
+    /// Sender
+    From,
+    /// Subject, without Re:
+    Subject,
+}
+
+pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
+    if args.null && !args.paths && !args.uids {
+        out.error("-0 goes with --paths or --uids", None);
+        return Ok(Exit::Usage);
+    }
+    let selection = Selection {
+        query: Query::parse(args.query.iter().map(String::as_str))?,
+        sort: match args.sort {
+            By::Uid => Sort::Uid,
+            By::Date => Sort::Date,
+            By::Arrival => Sort::Arrival,
+            By::Size => Sort::Size,
+            By::From => Sort::From,
+            By::Subject => Sort::Subject,
+        },
+        reverse: args.reverse,
+        limit: args.limit,
+        last: args.last,
+    };
+    let mut folder = reading::open(&args.folder, !args.no_refresh, out)?;
+    let mut records = Records::new(&args.folder, &mut folder)?;
+    let maildir = std::sync::Arc::clone(folder.maildir());
+    let mut names = Names::default();
+    let (mut bad, mut unprintable) = (Vec::new(), Vec::new());
+    let end: &[u8] = if args.null { b"\0" } else { b"\n" };
+    let row = Row::new(out.width());
+    let stdout = out.stdout();
+    let visited = list(
+        &folder.complete_index()?.snapshot()?,
+        &selection,
+        &mut |message| {
+            if args.json {
+                return records.with(message, &mut |record| json::line(stdout, record));
+            }
+            if args.uids {
+                return write!(stdout, "{}", message.uid).and_then(|()| stdout.write_all(end)).map_err(cannot_write);
+            }
+            if args.paths {
+                let Some((sub, name)) = names.of(&maildir, message)? else { return Ok(()) };
+                let path = maildir.path_of(sub, &name);
+                let path = path.as_os_str().as_bytes();
+                if !args.null && path.contains(&b'\n') {
+                    unprintable.push(message.uid);
+                    return Ok(());
+                }
+                return stdout.write_all(path).and_then(|()| stdout.write_all(end)).map_err(cannot_write);
+            }
+            row.write(stdout, message).map_err(cannot_write)
+        },
+        &mut |error| bad.push(error),
+    )?;
+    bad.iter().for_each(|error| out.failed(error));
+    for uid in unprintable {
+        out.problem(format_args!("UID {uid}: its path holds a newline; use --paths -0"));
+    }
+    Ok(if visited == 0 && args.exit_code { Exit::No } else { Exit::Done })
+}
+
+/// How a line looks.
+enum Row {
+    /// For scripts.
+    Tabs,
+    /// For people: columns of this terminal width, and times of this zone.
+    Columns { width: usize, zone: TimeZone },
+}
+
+impl Row {
+    fn new(width: Option<usize>) -> Row {
+        match width {
+            Some(width) => Row::Columns { width, zone: TimeZone::system() },
+            None => Row::Tabs,
+        }
+    }
+
+    fn write(&self, out: &mut impl Write, message: &Message<'_>) -> io::Result<()> {
+        match self {
+            Row::Tabs => tabs(out, message),
+            Row::Columns { width, zone } => writeln!(out, "{}", columns(message, *width, zone).trim_end()),
+        }
+    }
+}
+
+fn tabs(out: &mut impl Write, message: &Message<'_>) -> io::Result<()> {
+    let entry = &message.entry;
+    write!(out, "{}\t{}\t", message.uid, message.status.sub().as_str())?;
+    text::field(out, &message.status.flags().to_string())?;
+    out.write_all(b"\t")?;
+    text::field(out, &entry.date.and_then(rfc3339).unwrap_or_default())?;
+    write!(out, "\t{}\t", entry.size)?;
+    text::field(out, entry.from)?;
+    out.write_all(b"\t")?;
+    text::field(out, entry.subject)?;
+    out.write_all(b"\n")
+}
+
+fn columns(message: &Message<'_>, width: usize, zone: &TimeZone) -> String {
+    let entry = &message.entry;
+    let seconds = entry.date.unwrap_or(entry.received_ns.div_euclid(1_000_000_000));
+    let date = jiff::Timestamp::from_second(seconds)
+        .map(|time| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string())
+        .unwrap_or_default();
+    let mark = if message.status.sub() == maildex::maildir::Sub::New { "+" } else { " " };
+    let flags = format!("{mark}{}", message.status.flags());
+    let left = format!("{:>7} {} {date:16} ", message.uid, terminal::fit(&flags, 5));
+    let rest = width.saturating_sub(left.len());
+    let from_width = (rest / 3).min(28);
+    let from = terminal::fit(sender(entry.from), from_width);
+    format!("{left}{from} {}", terminal::fit(entry.subject, rest.saturating_sub(from_width + 1)))
+}
+
+/// The name in a `From:`, or its address where there is no name.
+fn sender(from: &str) -> &str {
+    let name = from.split_once('<').map_or(from, |(name, _)| name).trim().trim_matches('"');
+    if name.is_empty() { from.trim_matches(['<', '>', ' ']) } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_a_name_or_an_address() {
+        assert_eq!(sender("Anna <a@b>"), "Anna");
+        assert_eq!(sender("\"Doe, J.\" <a@b>"), "Doe, J.");
+        assert_eq!(sender("<a@b>"), "a@b");
+        assert_eq!(sender("a@b"), "a@b");
+        assert_eq!(sender(""), "");
+    }
+}

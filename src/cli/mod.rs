@@ -1,0 +1,86 @@
+//! One file a verb: parse, call one function of the library, print.
+
+mod build;
+mod cat;
+mod check;
+mod count;
+mod exit;
+mod json;
+mod list;
+mod output;
+mod reading;
+mod show;
+mod signals;
+mod terminal;
+mod text;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::Exit;
+use output::Output;
+
+/// One shared, memory-mapped index of a Maildir folder: no server, no daemon
+///
+/// maildex keeps an index beside the mail that any number of programs read at once, without waiting. UIDs, once shown,
+/// never refer to another mail.
+#[derive(Parser)]
+#[command(name = "maildex", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    /// Print results and errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    #[command(aliases = ["index", "update"])]
+    Build(build::Args),
+    #[command(aliases = ["ls", "search"])]
+    List(list::Args),
+    Count(count::Args),
+    Show(show::Args),
+    Cat(cat::Args),
+    Check(check::Args),
+}
+
+impl Verb {
+    fn run(&self, out: &mut Output) -> anyhow::Result<Exit> {
+        match self {
+            Verb::Build(args) => build::run(args, out),
+            Verb::List(args) => list::run(args, out),
+            Verb::Count(args) => count::run(args, out),
+            Verb::Show(args) => show::run(args, out),
+            Verb::Cat(args) => cat::run(args, out),
+            Verb::Check(args) => check::run(args, out),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        match self {
+            Verb::Build(args) => &args.folder,
+            Verb::List(args) => &args.folder,
+            Verb::Count(args) => &args.folder,
+            Verb::Show(args) => &args.folder,
+            Verb::Cat(args) => &args.folder,
+            Verb::Check(args) => &args.folder,
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Output::new(cli.quiet);
+    let done = cli.verb.run(&mut out).and_then(|exit| {
+        out.flush()?;
+        Ok(exit)
+    });
+    let exit = done.unwrap_or_else(|error| exit::report(&error, cli.verb.folder(), &mut out));
+    signals::die_if_asked();
+    exit.with_problems(out.problems()).into()
+}

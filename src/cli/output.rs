@@ -1,0 +1,102 @@
+//! Where results and messages go: stdout carries results only, everything else goes to stderr.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use maildex::Error;
+
+use crate::cli::terminal;
+
+/// Large writes: a listing of a big folder is bound by them.
+const BUFFER: usize = 256 << 10;
+
+/// stdout and stderr of a verb.
+pub struct Output {
+    stdout: BufWriter<File>,
+    is_terminal: bool,
+    quiet: bool,
+    problems: usize,
+}
+
+impl Output {
+    /// Takes stdout over.
+    pub fn new(quiet: bool) -> Output {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        let file = stdout.as_fd().try_clone_to_owned().map_or_else(
+            // Without a descriptor to spare there is still stderr to say what is wrong.
+            |error| panic!("cannot use stdout: {error}"),
+            File::from,
+        );
+        Output { stdout: BufWriter::with_capacity(BUFFER, file), is_terminal, quiet, problems: 0 }
+    }
+
+    /// For results.
+    pub fn stdout(&mut self) -> &mut BufWriter<File> {
+        &mut self.stdout
+    }
+
+    /// Columns of the terminal; `None` if stdout is none.
+    pub fn width(&self) -> Option<usize> {
+        self.is_terminal.then(|| terminal::width(&self.stdout.get_ref().as_fd()))
+    }
+
+    /// Whether to draw progress: only for somebody who looks at it.
+    pub fn shows_progress(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// One line of results.
+    pub fn line(&mut self, line: impl fmt::Display) -> io::Result<()> {
+        writeln!(self.stdout, "{line}")
+    }
+
+    /// Hands everything to the system.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
+
+    /// Something worth knowing that is no failure.
+    pub fn note(&mut self, note: impl fmt::Display) {
+        if !self.quiet {
+            self.stderr(note);
+        }
+    }
+
+    /// One message, or one thing, could not be dealt with; the rest goes on.
+    pub fn problem(&mut self, problem: impl fmt::Display) {
+        self.problems += 1;
+        self.stderr(problem);
+    }
+
+    /// [`Output::problem`] with the hint that comes with the error.
+    pub fn failed(&mut self, error: &Error) {
+        self.problems += 1;
+        self.error(error, error.hint());
+    }
+
+    /// Things that could not be dealt with.
+    pub fn problems(&self) -> usize {
+        self.problems
+    }
+
+    /// An error and the way out.
+    pub fn error(&mut self, error: impl fmt::Display, hint: Option<String>) {
+        self.stderr(error);
+        if let Some(hint) = hint {
+            self.write_stderr(format_args!("hint: {}\n", terminal::escaped(&hint)));
+        }
+    }
+
+    fn stderr(&mut self, message: impl fmt::Display) {
+        self.write_stderr(format_args!("maildex: {}\n", terminal::escaped(&message.to_string())));
+    }
+
+    fn write_stderr(&mut self, text: fmt::Arguments<'_>) {
+        // What was found before the problem comes before it, as far as anybody still listens.
+        let _ = self.stdout.flush();
+        let _ = io::stderr().write_all(text.to_string().as_bytes());
+    }
+}

@@ -1,0 +1,28 @@
+//! What all reading verbs do first: open the folder and bring the index up to date, if that costs no waiting.
+
+use std::path::Path;
+
+use maildex::Error;
+use maildex::folder::Folder;
+use maildex::ops::build::{Freshness, freshen};
+
+use crate::cli::build;
+use crate::cli::output::Output;
+
+/// Opens a folder for reading.
+pub fn open(path: &Path, refresh: bool, out: &mut Output) -> Result<Folder, Error> {
+    let mut folder = Folder::open(path)?;
+    if !refresh {
+        folder.complete_index()?;
+        return Ok(folder);
+    }
+    let (freshness, report) = freshen(&mut folder, &mut build::until_asked)?;
+    if let Some(report) = report {
+        build::problems(&report, out);
+    }
+    if let Freshness::Stale(why) = freshness {
+        out.note(format_args!("{why}"));
+        out.note(format_args!("{}: shown as of the last refresh", path.display()));
+    }
+    Ok(folder)
+}

@@ -1,0 +1,71 @@
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use maildex::query::message::MessageRef;
+
+use crate::cli::exit::Exit;
+use crate::cli::json::{Record, Records};
+use crate::cli::output::Output;
+use crate::cli::{json, reading, terminal, text};
+
+/// Print every field that the index has of a message
+///
+/// In a pipe: one field a line, name and value separated by a tab, messages separated by an empty line.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Mail folder
+    pub folder: PathBuf,
+    /// UIDs (3, 1:9,12), paths or base names
+    #[arg(value_name = "MSG", required = true)]
+    messages: Vec<OsString>,
+    /// One JSON object a message
+    #[arg(long)]
+    json: bool,
+    /// Do not look for changes first
+    #[arg(long)]
+    no_refresh: bool,
+}
+
+pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
+    let wanted = args.messages.iter().map(|text| MessageRef::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut folder = reading::open(&args.folder, !args.no_refresh, out)?;
+    let mut records = Records::new(&args.folder, &mut folder)?;
+    let mut bad = Vec::new();
+    let mut first = true;
+    let width = out.width();
+    let stdout = out.stdout();
+    let mut print = |record: &Record<'_>| -> io::Result<()> {
+        if args.json {
+            return json::line(stdout, record);
+        }
+        if !std::mem::take(&mut first) {
+            writeln!(stdout)?;
+        }
+        let fields = json::fields(record);
+        match width {
+            Some(width) => writeln!(stdout, "{}", table(&fields, width)),
+            None => fields.iter().try_for_each(|(name, value)| {
+                write!(stdout, "{name}\t")?;
+                text::field(stdout, value)?;
+                writeln!(stdout)
+            }),
+        }
+    };
+    maildex::ops::show::show(&mut folder, &wanted, &mut |message| records.with(message, &mut print), &mut |error| {
+        bad.push(error)
+    })?;
+    bad.iter().for_each(|error| out.failed(error));
+    Ok(Exit::Done)
+}
+
+fn table(fields: &[(String, String)], width: usize) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(width.min(u16::MAX.into()) as u16);
+    for (name, value) in fields {
+        table.add_row([name.as_str(), &terminal::escaped(value)]);
+    }
+    table
+}

@@ -1,0 +1,45 @@
+//! Text for scripts: tab-separated fields, one record a line, whatever a mail contains.
+
+use std::io::{self, Write};
+
+/// Writes a field: `-` for an empty one; backslash, tab, newline and other control characters escaped as `\\`, `\t`,
+/// `\n`, `\r` and `\xNN`, so that a field never ends early and can be read back.
+pub fn field(out: &mut impl Write, text: &str) -> io::Result<()> {
+    if text.is_empty() {
+        return out.write_all(b"-");
+    }
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_control() || c == '\\') {
+        out.write_all(&rest.as_bytes()[..at])?;
+        let c = rest[at..].chars().next().expect("found just there");
+        match c {
+            '\\' => out.write_all(b"\\\\")?,
+            '\t' => out.write_all(b"\\t")?,
+            '\n' => out.write_all(b"\\n")?,
+            '\r' => out.write_all(b"\\r")?,
+            c if c.is_ascii() => write!(out, "\\x{:02x}", c as u32)?,
+            c => write!(out, "\\u{{{:x}}}", c as u32)?,
+        }
+        rest = &rest[at + c.len_utf8()..];
+    }
+    out.write_all(rest.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_never_ends_early() {
+        for (text, expected) in [
+            ("", "-"),
+            ("plain Grüße", "plain Grüße"),
+            ("a\tb\nc\rd\\e", "a\\tb\\nc\\rd\\\\e"),
+            ("\u{1b}[0m\u{85}", "\\x1b[0m\\u{85}"),
+        ] {
+            let mut out = Vec::new();
+            field(&mut out, text).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A directory that was opened once, and the plain files in it.
+//!
+//! Every file of ours is opened and made through here, relative to the directory's descriptor, so that the folder may
+//! be renamed under us, and never through a symbolic link or a second hard link, so that nobody can plant a name and
+//! have us write into another file.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// Which file a path names; equal as long as it is the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    dev: u64,
+    ino: u64,
+}
+
+impl From<&Stat> for FileId {
+    fn from(stat: &Stat) -> FileId {
+        FileId { dev: stat.st_dev, ino: stat.st_ino }
+    }
+}
+
+impl Dir {
+    /// Opens a directory; the path itself may lead through symbolic links.
+    pub fn open(path: &Path) -> Result<Dir> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(Error::io("cannot open", path))?;
+        Ok(Dir { fd, path: path.to_path_buf() })
+    }
+
+    /// Opens a directory in this one; never a symbolic link.
+    pub fn sub(&self, name: &str) -> Result<Dir> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let path = self.path.join(name);
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(Error::io("cannot open", &path))?;
+        Ok(Dir { fd, path })
+    }
+
+    /// Where it was when it was opened; for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a plain file of ours; `None` if the name is not there.
+    pub fn open_file(&self, name: &str, write: bool) -> Result<Option<File>> {
+        let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
+        // NONBLOCK: a fifo planted under the name must not stop us.
+        let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let path = || self.path.join(name);
+        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(self.not_ours(name)),
+            Err(errno) => return Err(Error::io("cannot open", path())(errno)),
+        };
+        let stat = rustix::fs::fstat(&fd).map_err(Error::io("cannot stat", path()))?;
+        match strange(&stat) {
+            // Unlinked between open and stat: gone, as if it had been a moment earlier.
+            Some(_) if stat.st_nlink == 0 => Ok(None),
+            Some(found) => Err(Error::NotOurs { path: path(), found }),
+            None => Ok(Some(File::from(fd))),
+        }
+    }
+
+    fn not_ours(&self, name: &str) -> Error {
+        let found = match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => strange(&stat).unwrap_or_else(|| "a file that changes".into()),
+            Err(_) => "a name that changes".into(),
+        };
+        Error::NotOurs { path: self.path.join(name), found }
+    }
+
+    /// Makes a plain file that was not there before. Its mode is `mode` whatever the umask, and where root works in
+    /// another user's folder the file belongs to the folder's owner.
+    pub fn create_file(&self, name: &str, mode: Mode) -> Result<File> {
+        let path = self.path.join(name);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(Error::io("cannot create", &path))?;
+        self.own(fd.as_fd(), mode).map_err(Error::io("cannot set the mode", &path))?;
+        Ok(File::from(fd))
+    }
+
+    /// Makes a file without a name (`O_TMPFILE`), to be given one by [`Dir::link_unnamed`].
+    pub fn create_unnamed(&self, mode: Mode) -> Result<File, Errno> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, ".", flags, Mode::RUSR | Mode::WUSR)?;
+        self.own(fd.as_fd(), mode)?;
+        Ok(File::from(fd))
+    }
+
+    /// Gives a file made by [`Dir::create_unnamed`] its name; `EXIST` if that is taken.
+    pub fn link_unnamed(&self, file: &File, name: &str) -> Result<(), Errno> {
+        use std::os::fd::AsRawFd;
+        let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+        rustix::fs::linkat(rustix::fs::CWD, source, &self.fd, name, AtFlags::SYMLINK_FOLLOW)
+    }
+
+    fn own(&self, fd: BorrowedFd<'_>, mode: Mode) -> Result<(), Errno> {
+        rustix::fs::fchmod(fd, mode)?;
+        if rustix::process::geteuid().is_root() {
+            let folder = rustix::fs::fstat(&self.fd)?;
+            let (user, group) = (rustix::fs::Uid::from_raw(folder.st_uid), rustix::fs::Gid::from_raw(folder.st_gid));
+            if !user.is_root() {
+                rustix::fs::fchown(fd, Some(user), Some(group))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file that a name stands for now; `None` if there is none.
+    pub fn id_of(&self, name: &str) -> Result<Option<FileId>> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileId::from(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::io("cannot stat", self.path.join(name))(errno)),
+        }
+    }
+
+    /// Renames within the directory, over what is there.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(Error::io("cannot rename to", self.path.join(to)))
+    }
+
+    /// Renames within the directory; `EXIST` if the name is taken.
+    pub fn rename_noreplace(&self, from: &str, to: &str) -> Result<(), Errno> {
+        rustix::fs::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE)
+    }
+
+    /// Removes a name; done, too, if it was not there.
+    pub fn unlink(&self, name: &str) -> Result<()> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::io("cannot remove", self.path.join(name))(errno)),
+        }
+    }
+
+    /// Makes the names in it durable.
+    pub fn sync(&self) -> Result<()> {
+        rustix::fs::fsync(&self.fd).map_err(Error::io("cannot sync", &self.path))
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The file behind an open descriptor.
+pub fn id_of_file(file: &File) -> Result<FileId, Errno> {
+    Ok(FileId::from(&rustix::fs::fstat(file)?))
+}
+
+/// What makes a file none of ours; `None` for a plain file with one link.
+fn strange(stat: &Stat) -> Option<String> {
+    Some(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile if stat.st_nlink == 1 => return None,
+        FileType::RegularFile => format!("a file with {} links", stat.st_nlink),
+        FileType::Directory => "a directory".into(),
+        FileType::Symlink => "a symbolic link".into(),
+        FileType::Fifo => "a fifo".into(),
+        FileType::Socket => "a socket".into(),
+        _ => "a device".into(),
+    })
+}

@@ -1,0 +1,254 @@
+//! What can go wrong, said so that it can be mended: where (path first), what (found and expected), and what to do.
+//!
+//! The library only describes; exit codes and the layout on the terminal belong to the command line.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::lock::{Owner, State};
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation could not be done. `Display` gives one line without a full stop, [`Error::hint`] the way out.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried, as in "cannot open".
+        doing: &'static str,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// The folder has neither `cur/` nor `new/`.
+    NotAMaildir {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder has no index, and this operation does not make one.
+    NoIndex {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The first build has not finished, so a listing would be short.
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// One of our names is taken by something that is not a plain file with one link.
+    NotOurs {
+        /// The name.
+        path: PathBuf,
+        /// What stands there: "a symbolic link", "a fifo", "a file with 2 links".
+        found: String,
+    },
+    /// Bytes of one of our files that cannot be true.
+    Damaged(Damage),
+    /// A file written by a maildex with another format.
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// Somebody else holds the folder lock (`maildex.lock`).
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// What the lockfile says of its holder, if it can be read.
+        owner: Option<Box<Owner>>,
+    },
+    /// The folder lock was taken away while we worked.
+    LockLost {
+        /// The lockfile.
+        path: PathBuf,
+    },
+    /// No UID is left below 2^32 (RFC 9051, 2.3.1.1).
+    UidsExhausted {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A mail that was asked for is not there.
+    NoMessage {
+        /// The folder.
+        path: PathBuf,
+        /// The UID or name, as it was given.
+        wanted: String,
+    },
+    /// A path that does not lead into the folder.
+    Outside {
+        /// The path.
+        path: PathBuf,
+        /// What it should be.
+        expected: String,
+    },
+    /// A name that other programs changed each time we reached for it.
+    KeepsChanging {
+        /// The folder or mail.
+        path: PathBuf,
+    },
+    /// Too many mails have vanished at once to believe it; see `docs/design.md`, "The guard".
+    Guarded {
+        /// The folder.
+        path: PathBuf,
+        /// How many mails are no longer there.
+        gone: usize,
+        /// How many there were.
+        of: usize,
+    },
+    /// A query that cannot be understood.
+    Query {
+        /// The word it stumbled over.
+        word: String,
+        /// What was expected there.
+        expected: String,
+    },
+}
+
+/// Where one of our files says something that cannot be true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Offset in bytes of the field.
+    pub at: u64,
+    /// The field.
+    pub what: String,
+    /// What it holds.
+    pub found: String,
+    /// What it should hold.
+    pub expected: String,
+}
+
+impl Error {
+    /// An [`Error::Io`]; for `map_err`.
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(rustix::io::Errno) -> Error {
+        let path = path.into();
+        move |errno| Error::Io { path, doing, source: errno.into() }
+    }
+
+    /// The operating system's answer, if that was the reason.
+    pub fn errno(&self) -> Option<rustix::io::Errno> {
+        match self {
+            Error::Io { source, .. } => rustix::io::Errno::from_io_error(source),
+            _ => None,
+        }
+    }
+
+    /// The file or folder that this is about; none for a query.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Error::Io { path, .. }
+            | Error::NotAMaildir { path }
+            | Error::NoIndex { path }
+            | Error::Unfinished { path }
+            | Error::NotOurs { path, .. }
+            | Error::Damaged(Damage { path, .. })
+            | Error::Version { path, .. }
+            | Error::Locked { path, .. }
+            | Error::LockLost { path }
+            | Error::UidsExhausted { path }
+            | Error::NoMessage { path, .. }
+            | Error::Outside { path, .. }
+            | Error::KeepsChanging { path }
+            | Error::Guarded { path, .. } => Some(path),
+            Error::Query { .. } => None,
+        }
+    }
+
+    /// What to do about it, in one line.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Io { .. } => return None,
+            Error::NotAMaildir { .. } => "a Maildir has the directories cur, new and tmp".into(),
+            Error::NoIndex { path } => format!("make one with: maildex build {}", path.display()),
+            Error::Unfinished { path } => format!("wait for it, or run it: maildex build {}", path.display()),
+            Error::NotOurs { .. } => "maildex did not put it there; look at it, then move it away".into(),
+            Error::Damaged(damage) => {
+                let folder = damage.path.parent().unwrap_or(Path::new("."));
+                format!("see everything that is wrong with: maildex check {}", folder.display())
+            }
+            Error::Version { .. } => "it was written by another version of maildex; use that one".into(),
+            Error::Locked { owner: Some(owner), .. } if owner.state == State::Stopped => {
+                format!("until it runs again nobody gets the lock; let it go on with: kill -CONT {}", owner.pid)
+            }
+            Error::Locked { .. } => "try again, or wait longer with --wait".into(),
+            Error::LockLost { .. } => "somebody removed it by hand; nothing was published after that, try again".into(),
+            Error::UidsExhausted { .. } => "the folder needs a new UIDVALIDITY; copy its mail to a fresh folder".into(),
+            Error::NoMessage { path, .. } => format!("see what there is with: maildex list {}", path.display()),
+            Error::Outside { .. } => {
+                "paths are taken from the working directory; a base name or a UID works anywhere".into()
+            }
+            Error::KeepsChanging { .. } => "another program is renaming mail there without pause; try again".into(),
+            Error::Guarded { .. } => {
+                "is everything mounted? if the mail is meant to be gone: maildex build --accept-removals".into()
+            }
+            Error::Query { .. } => "a query is a UID set (3 or 1:9,12) or words such as unseen, flagged, new".into(),
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = self.path() {
+            write!(f, "{}: ", path.display())?;
+        }
+        match self {
+            Error::Io { doing, source, .. } => write!(f, "{doing}: {}", os_text(source)),
+            Error::NotAMaildir { .. } => write!(f, "not a Maildir: it has neither cur nor new"),
+            Error::NoIndex { .. } => write!(f, "no index"),
+            Error::Unfinished { .. } => write!(f, "the first build of the index has not finished"),
+            Error::NotOurs { found, .. } => write!(f, "found {found}, expected a plain file with one link"),
+            Error::Damaged(damage) => damage.fmt_rest(f),
+            Error::Version { found, .. } => {
+                write!(f, "format version {found}, expected {}", crate::format::header::VERSION)
+            }
+            Error::Locked { owner: Some(owner), .. } => write!(f, "{owner}"),
+            Error::Locked { owner: None, .. } => write!(f, "locked by a process that cannot be named"),
+            Error::LockLost { .. } => write!(f, "the lockfile is no longer ours"),
+            Error::UidsExhausted { .. } => write!(f, "all UIDs up to 4294967295 have been given out"),
+            Error::NoMessage { wanted, .. } => write!(f, "no message {wanted}"),
+            Error::Outside { expected, .. } => write!(f, "expected {expected}"),
+            Error::KeepsChanging { .. } => write!(f, "keeps changing"),
+            Error::Guarded { gone, of, .. } => {
+                write!(f, "{gone} of {of} messages are gone at once and the directory is another one")
+            }
+            Error::Query { word, expected } => write!(f, "query: found {word:?}, expected {expected}"),
+        }
+    }
+}
+
+impl Damage {
+    fn fmt_rest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "offset {}: {}: found {}, expected {}", self.at, self.what, self.found, self.expected)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.path.display())?;
+        self.fmt_rest(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// The system's message without Rust's "(os error 2)".
+fn os_text(source: &io::Error) -> String {
+    let text = source.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_string(),
+        None => text,
+    }
+}

@@ -1,0 +1,73 @@
+//! A mail folder with its index and its lock: what every operation takes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::dir::Dir;
+use crate::error::{Error, Result};
+use crate::format::header::Marks;
+use crate::index::Index;
+use crate::lock::{Lock, Owner, Wait};
+use crate::maildir::Maildir;
+
+/// A mail folder.
+#[derive(Debug)]
+pub struct Folder {
+    maildir: Arc<Maildir>,
+    dir: Arc<Dir>,
+    index: Option<Index>,
+}
+
+impl Folder {
+    /// Opens a Maildir, with or without an index.
+    pub fn open(path: &Path) -> Result<Folder> {
+        let dir = Arc::new(Dir::open(path)?);
+        // A folder that has an index has been a Maildir; if its directories are gone that is for the guard to judge.
+        let indexed = dir.id_of(crate::index::OFFSETS)?.is_some();
+        Ok(Folder { maildir: Arc::new(Maildir::open(path, indexed)?), dir, index: None })
+    }
+
+    /// Where it was when it was opened.
+    pub fn path(&self) -> &Path {
+        self.maildir.path()
+    }
+
+    /// The mail itself.
+    pub fn maildir(&self) -> &Arc<Maildir> {
+        &self.maildir
+    }
+
+    /// The directory of the index files.
+    pub fn dir(&self) -> &Arc<Dir> {
+        &self.dir
+    }
+
+    /// The index, for reading: opened once, and again when another file has taken its place.
+    pub fn index(&mut self) -> Result<&mut Index> {
+        let current = match &self.index {
+            Some(index) => index.is_current()?,
+            None => false,
+        };
+        if !current {
+            self.index = Index::open(&self.dir, false)?;
+        }
+        self.index.as_mut().ok_or_else(|| Error::NoIndex { path: self.maildir.path().to_path_buf() })
+    }
+
+    /// The index, once the first build has finished; before that a listing would be short.
+    pub fn complete_index(&mut self) -> Result<&mut Index> {
+        let path = self.path().to_path_buf();
+        let index = self.index()?;
+        if index.marks()?.has(Marks::COMPLETE) { Ok(index) } else { Err(Error::Unfinished { path }) }
+    }
+
+    /// Takes the folder lock. `told` hears once, before the first real wait, who holds it.
+    pub fn lock(&self, reason: &str, wait: Wait, told: &mut dyn FnMut(Option<&Owner>)) -> Result<Lock> {
+        Lock::acquire(&self.dir, reason, wait, self.maildir.file_mode(), told)
+    }
+
+    /// The path of a file in the folder; for messages.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}

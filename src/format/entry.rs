@@ -1,0 +1,383 @@
+//! An entry of the index file: what is known of a mail and never changes. This table is the specification.
+//!
+//! Integers are little-endian, offsets and sizes in bytes. Entries begin at multiples of 8.
+//!
+//! | offset | size | field       | meaning                                                                           |
+//! |-------:|-----:|-------------|-----------------------------------------------------------------------------------|
+//! |      0 |    8 | marker      | random for each index file, with bytes that neither UTF-8 nor a file name can hold |
+//! |      8 |    4 | len         | length of the entry, a multiple of 8                                              |
+//! |     12 |    4 | crc         | CRC32C of index id, offset of the entry, `len`, and all that follows              |
+//! |     16 |    4 | uid         | UID                                                                               |
+//! |     20 |    4 | header_crc  | CRC32C of the header bytes that were read                                         |
+//! |     24 |    8 | added       | change number that brought the entry                                              |
+//! |     32 |    8 | received_ns | mtime of the file, nanoseconds since 1970                                         |
+//! |     40 |    8 | date        | `Date:` in seconds since 1970, the least number if there is none                  |
+//! |     48 |    8 | size        | size of the file                                                                  |
+//! |     56 |    4 | bits        | 0-6: text fields that were cut, in their order below; 7: header never read; 8: no mail, only raises UIDNEXT |
+//! |     60 |    4 | zero        |                                                                                   |
+//! |     64 |   16 | lens        | lengths, u16 each, of the eight strings                                           |
+//! |     80 |      | strings     | base name (raw bytes), subject, from, to, cc, message_id, in_reply_to, references (UTF-8); zeros up to `len` |
+//!
+//! The CRC holds the index id and the entry's own place, so that nothing that a mail contains can pass for an entry.
+
+use std::mem::{offset_of, size_of};
+
+use crate::format::Uid;
+use crate::format::header::{HEADER_LEN, IndexId};
+use crate::maildir::summary::{FIELD_MAX, Fields, Summary};
+
+/// The fixed part, as bytes.
+#[repr(C)]
+struct Head {
+    marker: [u8; 8],
+    len: [u8; 4],
+    crc: [u8; 4],
+    uid: [u8; 4],
+    header_crc: [u8; 4],
+    added: [u8; 8],
+    received_ns: [u8; 8],
+    date: [u8; 8],
+    size: [u8; 8],
+    bits: [u8; 4],
+    zero: [u8; 4],
+    lens: [[u8; 2]; STRINGS],
+}
+
+const STRINGS: usize = 8;
+const HEAD_LEN: usize = 80;
+
+const _: () = assert!(size_of::<Head>() == HEAD_LEN && offset_of!(Head, len) == 8 && offset_of!(Head, crc) == 12);
+const _: () = assert!(offset_of!(Head, uid) == 16 && offset_of!(Head, header_crc) == 20);
+const _: () = assert!(offset_of!(Head, added) == 24 && offset_of!(Head, received_ns) == 32);
+const _: () = assert!(offset_of!(Head, date) == 40 && offset_of!(Head, size) == 48);
+const _: () = assert!(offset_of!(Head, bits) == 56 && offset_of!(Head, lens) == 64);
+
+/// Alignment of entries.
+pub const ALIGN: u64 = 8;
+
+/// The longest base name that is indexed; longer than any Linux file system allows.
+pub const BASE_MAX: usize = 1024;
+
+/// The shortest entry.
+pub const ENTRY_MIN: usize = HEAD_LEN;
+
+/// The longest entry.
+pub const ENTRY_MAX: usize = (HEAD_LEN + BASE_MAX + (STRINGS - 1) * FIELD_MAX).next_multiple_of(8);
+
+const _: () = assert!(FIELD_MAX <= u16::MAX as usize);
+
+const CUT_BITS: u32 = 0x7f;
+const UNREADABLE: u32 = 1 << 7;
+const PLACEHOLDER: u32 = 1 << 8;
+const NO_DATE: i64 = i64::MIN;
+
+/// What an entry keeps of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// UID of the mail.
+    pub uid: Uid,
+    /// Change number that brought it.
+    pub added: u64,
+    /// The mail's delivery: mtime of its file, nanoseconds since 1970.
+    pub received_ns: i64,
+    /// `Date:`, Unix seconds.
+    pub date: Option<i64>,
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// CRC32C of the header bytes that were read.
+    pub header_crc: u32,
+    /// Text fields that were cut.
+    pub cut: Fields,
+    /// The header was never read: the mail could not be opened.
+    pub unreadable: bool,
+    /// No mail at all, only a number that must not be given out again.
+    pub placeholder: bool,
+    /// Base name of the file.
+    pub base: &'a [u8],
+    /// `Subject:`, decoded.
+    pub subject: &'a str,
+    /// `From:`, decoded.
+    pub from: &'a str,
+    /// `To:`, decoded.
+    pub to: &'a str,
+    /// `Cc:`, decoded.
+    pub cc: &'a str,
+    /// `Message-ID:`.
+    pub message_id: &'a str,
+    /// `In-Reply-To:`.
+    pub in_reply_to: &'a str,
+    /// `References:`, the ids separated by one space.
+    pub references: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    /// What is to be kept of a mail; UID and change number come with [`Seal::close`].
+    pub fn new(base: &'a [u8], received_ns: i64, size: u64, summary: &'a Summary) -> Entry<'a> {
+        Entry {
+            uid: Uid::FIRST,
+            added: 0,
+            received_ns,
+            date: summary.date,
+            size,
+            header_crc: summary.header_crc,
+            cut: summary.cut,
+            unreadable: false,
+            placeholder: false,
+            base,
+            subject: &summary.subject,
+            from: &summary.from,
+            to: &summary.to,
+            cc: &summary.cc,
+            message_id: &summary.message_id,
+            in_reply_to: &summary.in_reply_to,
+            references: &summary.references,
+        }
+    }
+
+    /// An entry without a mail, to raise UIDNEXT.
+    pub fn placeholder() -> Entry<'static> {
+        Entry {
+            uid: Uid::FIRST,
+            added: 0,
+            received_ns: 0,
+            date: None,
+            size: 0,
+            header_crc: 0,
+            cut: Fields::default(),
+            unreadable: false,
+            placeholder: true,
+            base: b"",
+            subject: "",
+            from: "",
+            to: "",
+            cc: "",
+            message_id: "",
+            in_reply_to: "",
+            references: "",
+        }
+    }
+
+    fn strings(&self) -> [&'a [u8]; STRINGS] {
+        [
+            self.base,
+            self.subject.as_bytes(),
+            self.from.as_bytes(),
+            self.to.as_bytes(),
+            self.cc.as_bytes(),
+            self.message_id.as_bytes(),
+            self.in_reply_to.as_bytes(),
+            self.references.as_bytes(),
+        ]
+    }
+
+    /// Appends the entry's bytes, with marker, CRC, UID and change number still open. Returns their length.
+    pub fn write(&self, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        let strings = self.strings();
+        out.resize(start + HEAD_LEN, 0);
+        for string in strings {
+            out.extend_from_slice(string);
+        }
+        out.resize(start + (out.len() - start).next_multiple_of(ALIGN as usize), 0);
+        let len = out.len() - start;
+        let mut bits = u32::from(self.cut.0);
+        if self.unreadable {
+            bits |= UNREADABLE;
+        }
+        if self.placeholder {
+            bits |= PLACEHOLDER;
+        }
+        let mut put = |at: usize, field: &[u8]| out[start + at..][..field.len()].copy_from_slice(field);
+        put(offset_of!(Head, len), &(len as u32).to_le_bytes());
+        put(offset_of!(Head, header_crc), &self.header_crc.to_le_bytes());
+        put(offset_of!(Head, received_ns), &self.received_ns.to_le_bytes());
+        put(offset_of!(Head, date), &self.date.unwrap_or(NO_DATE).to_le_bytes());
+        put(offset_of!(Head, size), &self.size.to_le_bytes());
+        put(offset_of!(Head, bits), &bits.to_le_bytes());
+        for (n, string) in strings.into_iter().enumerate() {
+            put(offset_of!(Head, lens) + 2 * n, &(string.len() as u16).to_le_bytes());
+        }
+        len
+    }
+}
+
+/// What makes bytes an entry of one index file and no other.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    marker: [u8; 8],
+    seed: u32,
+}
+
+/// Why bytes are no entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadEntry {
+    /// Not the marker of this index file.
+    Marker,
+    /// A length that no entry can have, or that goes beyond the file.
+    Len(u32),
+    /// Found and expected CRC.
+    Crc(u32, u32),
+    /// The CRC is right and the fields are not: written by a broken program.
+    Fields,
+}
+
+impl Seal {
+    /// The seal of an index file.
+    pub fn new(id: &IndexId, marker: [u8; 8]) -> Seal {
+        Seal { marker, seed: crc32c::crc32c(id) }
+    }
+
+    /// The bytes that begin each entry.
+    pub fn marker(&self) -> &[u8; 8] {
+        &self.marker
+    }
+
+    fn crc(&self, at: u64, entry: &[u8]) -> u32 {
+        let crc = crc32c::crc32c_append(self.seed, &at.to_le_bytes());
+        let crc = crc32c::crc32c_append(crc, &entry[offset_of!(Head, len)..offset_of!(Head, crc)]);
+        crc32c::crc32c_append(crc, &entry[offset_of!(Head, uid)..])
+    }
+
+    /// Finishes the bytes of [`Entry::write`] for their place in the file.
+    pub fn close(&self, entry: &mut [u8], at: u64, uid: Uid, added: u64) {
+        debug_assert!(at.is_multiple_of(ALIGN) && at >= HEADER_LEN as u64);
+        entry[..8].copy_from_slice(&self.marker);
+        entry[offset_of!(Head, uid)..][..4].copy_from_slice(&uid.get().to_le_bytes());
+        entry[offset_of!(Head, added)..][..8].copy_from_slice(&added.to_le_bytes());
+        let crc = self.crc(at, entry);
+        entry[offset_of!(Head, crc)..][..4].copy_from_slice(&crc.to_le_bytes());
+    }
+
+    /// The length that the entry with this head claims, if it is one that an entry can have.
+    pub fn claimed_len(&self, head: &[u8; 16]) -> Result<usize, BadEntry> {
+        if head[..8] != self.marker {
+            return Err(BadEntry::Marker);
+        }
+        let claimed = u32::from_le_bytes(head[8..12].try_into().expect("4 of 16 bytes"));
+        match claimed as usize {
+            len @ ENTRY_MIN..=ENTRY_MAX if len.is_multiple_of(ALIGN as usize) => Ok(len),
+            _ => Err(BadEntry::Len(claimed)),
+        }
+    }
+
+    /// Reads an entry from a private copy of its bytes; only what passed every check comes back.
+    pub fn open<'a>(&self, entry: &'a [u8], at: u64) -> Result<Entry<'a>, BadEntry> {
+        let head: &[u8; 16] = entry.first_chunk().ok_or(BadEntry::Len(entry.len() as u32))?;
+        if self.claimed_len(head)? != entry.len() {
+            return Err(BadEntry::Len(entry.len() as u32));
+        }
+        let found = u32::from_le_bytes(take(entry, offset_of!(Head, crc)));
+        let expected = self.crc(at, entry);
+        if found != expected {
+            return Err(BadEntry::Crc(found, expected));
+        }
+        parse(entry).ok_or(BadEntry::Fields)
+    }
+}
+
+fn take<const N: usize>(entry: &[u8], at: usize) -> [u8; N] {
+    entry[at..at + N].try_into().expect("an entry is at least as long as its head")
+}
+
+fn parse(entry: &[u8]) -> Option<Entry<'_>> {
+    let mut rest = &entry[HEAD_LEN..];
+    let mut next = |n: usize| {
+        let len = u16::from_le_bytes(take(entry, offset_of!(Head, lens) + 2 * n));
+        let (string, tail) = rest.split_at_checked(len.into())?;
+        rest = tail;
+        Some(string)
+    };
+    let base = next(0)?;
+    let mut text = |n| std::str::from_utf8(next(n)?).ok();
+    let date = i64::from_le_bytes(take(entry, offset_of!(Head, date)));
+    let bits = u32::from_le_bytes(take(entry, offset_of!(Head, bits)));
+    Some(Entry {
+        uid: Uid::new(u32::from_le_bytes(take(entry, offset_of!(Head, uid))))?,
+        added: u64::from_le_bytes(take(entry, offset_of!(Head, added))),
+        received_ns: i64::from_le_bytes(take(entry, offset_of!(Head, received_ns))),
+        date: (date != NO_DATE).then_some(date),
+        size: u64::from_le_bytes(take(entry, offset_of!(Head, size))),
+        header_crc: u32::from_le_bytes(take(entry, offset_of!(Head, header_crc))),
+        cut: Fields((bits & CUT_BITS) as u8),
+        unreadable: bits & UNREADABLE != 0,
+        placeholder: bits & PLACEHOLDER != 0,
+        base,
+        subject: text(1)?,
+        from: text(2)?,
+        to: text(3)?,
+        cc: text(4)?,
+        message_id: text(5)?,
+        in_reply_to: text(6)?,
+        references: text(7)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seal() -> Seal {
+        Seal::new(b"0123456789abcdef", [0, 255, 1, 2, 3, 4, 5, 6])
+    }
+
+    fn summary() -> Summary {
+        Summary { date: Some(-5), subject: "Grüße".into(), references: "<a@b> <c@d>".into(), ..Summary::default() }
+    }
+
+    fn sealed(at: u64) -> Vec<u8> {
+        let (summary, mut bytes) = (summary(), Vec::new());
+        let len = Entry::new(b"1.\xff:x", -7, 99, &summary).write(&mut bytes);
+        assert_eq!((len, len % 8), (bytes.len(), 0));
+        seal().close(&mut bytes, at, Uid::new(12).unwrap(), 34);
+        bytes
+    }
+
+    #[test]
+    fn an_entry_comes_back_as_it_was_written() {
+        let (bytes, summary) = (sealed(4096), summary());
+        let entry = seal().open(&bytes, 4096).unwrap();
+        let expected = Entry { uid: Uid::new(12).unwrap(), added: 34, ..Entry::new(b"1.\xff:x", -7, 99, &summary) };
+        assert_eq!(entry, expected);
+    }
+
+    #[test]
+    fn every_flipped_bit_shows() {
+        let bytes = sealed(4096);
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(seal().open(&flipped, 4096).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_good_in_its_own_place_and_index_only() {
+        let bytes = sealed(4096);
+        assert!(matches!(seal().open(&bytes, 4104), Err(BadEntry::Crc(..))));
+        let other = Seal::new(b"another index id", *seal().marker());
+        assert!(matches!(other.open(&bytes, 4096), Err(BadEntry::Crc(..))));
+        for len in 0..bytes.len() {
+            assert!(seal().open(&bytes[..len], 4096).is_err(), "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn the_longest_entry_fits() {
+        let text = "x".repeat(FIELD_MAX);
+        let summary = Summary {
+            subject: text.clone(),
+            from: text.clone(),
+            to: text.clone(),
+            cc: text.clone(),
+            message_id: text.clone(),
+            in_reply_to: text.clone(),
+            references: text,
+            ..Summary::default()
+        };
+        let mut bytes = Vec::new();
+        Entry::new(&[b'b'; BASE_MAX], 0, 0, &summary).write(&mut bytes);
+        assert_eq!(bytes.len(), ENTRY_MAX);
+        seal().close(&mut bytes, 8192, Uid::LAST, 0);
+        assert_eq!(seal().open(&bytes, 8192).unwrap().references.len(), FIELD_MAX);
+    }
+}

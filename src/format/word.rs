@@ -1,0 +1,81 @@
+//! Words of the offsets file: how they are stored, and how those that stand alone carry their own checksum.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::failpoint;
+
+/// A 64-bit word in a mapped file that other processes load while we store.
+///
+/// One aligned store is all that ever happens to it, so it is never seen half changed. Stores are release and loads
+/// acquire: who sees a word sees everything that was stored before it.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct Word(AtomicU64);
+
+impl Word {
+    /// The word as it is now.
+    #[inline]
+    pub fn load(&self) -> u64 {
+        u64::from_le(self.0.load(Ordering::Acquire))
+    }
+
+    /// Changes it for everybody. Only for words in a map made for writing.
+    pub(crate) fn store(&self, value: u64) {
+        failpoint::reached();
+        self.0.store(value.to_le(), Ordering::Release);
+    }
+}
+
+/// The lowest `BITS` bits of the sum (xor) of a value's groups of `BITS` bits. Every flipped bit shows, and every run
+/// of up to `BITS` flipped bits.
+#[inline]
+pub(crate) const fn fold<const BITS: u32>(value: u64) -> u64 {
+    let mut sum = value;
+    let mut shift = BITS;
+    while shift < 64 {
+        sum ^= value >> shift;
+        shift += BITS;
+    }
+    sum & ((1 << BITS) - 1)
+}
+
+/// A number with its own checksum: 54 bits, then 10 bits of checksum that are not zero for a zero number, so that a
+/// zeroed page holds no valid number. 54 bits count microseconds from 1970 to the year 2540.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number;
+
+impl Number {
+    /// The largest value.
+    pub const MAX: u64 = (1 << 54) - 1;
+    const ZERO: u64 = 0x2a5;
+
+    /// The word for a value.
+    pub const fn encode(value: u64) -> u64 {
+        assert!(value <= Number::MAX, "number does not fit 54 bits");
+        (fold::<10>(value) ^ Number::ZERO) << 54 | value
+    }
+
+    /// The value of a word; `None` if the checksum is wrong.
+    #[inline]
+    pub const fn decode(word: u64) -> Option<u64> {
+        let value = word & Number::MAX;
+        if (fold::<10>(value) ^ Number::ZERO) == word >> 54 { Some(value) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_of_a_number_shows() {
+        for value in [0, 1, 0x15_5555_5555_5555, 1_700_000_000_000_000, Number::MAX] {
+            let word = Number::encode(value);
+            assert_eq!(Number::decode(word), Some(value));
+            for bit in 0..64 {
+                assert_eq!(Number::decode(word ^ 1 << bit), None, "bit {bit} of {value}");
+            }
+        }
+        assert_eq!((Number::decode(0), Number::decode(u64::MAX)), (None, None));
+    }
+}

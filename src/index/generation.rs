@@ -1,0 +1,230 @@
+//! A new generation: both files written whole, then put in place by one rename.
+//!
+//! Used for a new index, for one whose other half was lost, and for one that a failed sync has spoilt. The index file
+//! gets its header last and its name when it is complete, so a file of that name always has a header. The rename of the
+//! offsets file is the commit; before it the old generation is the true one, whatever else lies there.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::Mode;
+
+use crate::dir::Dir;
+use crate::error::{Error, Result};
+use crate::format::block::{self, BLOCK_LEN};
+use crate::format::entry::Seal;
+use crate::format::header::{HEADER_LEN, Identity, Kind, Marks};
+use crate::format::word::Number;
+use crate::format::{SlotNo, Uid};
+use crate::index::publish::{SlotData, reserve};
+use crate::index::{OFFSETS, index_name};
+use crate::lock::Lock;
+use crate::maildir::Sub;
+use crate::maildir::listing::Stamp;
+use crate::map::OffsetsMap;
+use crate::system::{self, boot_id};
+
+const INDEX_TMP: &str = "maildex.index.tmp";
+const OFFSETS_TMP: &str = "maildex.offsets.tmp";
+
+/// Entries are handed to the system in pieces of this size.
+const WRITE_SIZE: usize = 1 << 20;
+
+/// What the header page of a new generation starts with.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// The last change number.
+    pub counter: u64,
+    /// Changes up to this one are not known one by one.
+    pub oldest: u64,
+    /// Whether a first build has finished.
+    pub complete: bool,
+    /// The stamps of `new/` and `cur/` that are still good.
+    pub stamps: [Option<Stamp>; 2],
+}
+
+impl Start {
+    /// For an index whose history is not known: a change counter above any that was ever given out.
+    pub fn without_history(last_counter: u64, complete: bool) -> Start {
+        let counter = counter_after(last_counter);
+        Start { counter, oldest: counter, complete, stamps: [None, None] }
+    }
+}
+
+/// A change counter for after a crash, above all that were given out before it: the clock, or one more.
+pub(crate) fn counter_after(last: u64) -> u64 {
+    let now = system::now();
+    let micros = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000 + now.tv_nsec as u64 / 1000;
+    micros.max(last + 1).min(Number::MAX)
+}
+
+/// A generation that is being written.
+#[derive(Debug)]
+pub struct NewGeneration<'l> {
+    dir: Arc<Dir>,
+    lock: &'l Lock,
+    mode: Mode,
+    identity: Identity,
+    seal: Seal,
+    file: File,
+    pending: Vec<u8>,
+    pending_at: u64,
+    slots: Vec<(SlotData, u64)>,
+}
+
+/// The header of an index that never was.
+pub fn first_identity() -> Identity {
+    // An index that replaces one that was removed must not repeat its UIDVALIDITY.
+    let seconds = u32::try_from(system::now().tv_sec).unwrap_or(u32::MAX).max(1);
+    Identity {
+        id: system::random(),
+        generation: 1,
+        marker: new_marker(),
+        hash_key: system::random(),
+        uid_validity: seconds,
+        uid_floor: 0,
+    }
+}
+
+/// Random bytes with a NUL, which no file name holds, and an 0xFF, which no UTF-8 holds.
+pub(crate) fn new_marker() -> [u8; 8] {
+    let mut marker: [u8; 8] = system::random();
+    marker[1] = 0;
+    marker[2] = 0xff;
+    marker
+}
+
+impl<'l> NewGeneration<'l> {
+    /// Begins to write; nothing is seen of it before [`NewGeneration::commit`].
+    pub fn begin(dir: &Arc<Dir>, lock: &'l Lock, mode: Mode, identity: Identity) -> Result<NewGeneration<'l>> {
+        dir.unlink(INDEX_TMP)?;
+        dir.unlink(OFFSETS_TMP)?;
+        let file = dir.create_file(INDEX_TMP, mode)?;
+        let seal = Seal::new(&identity.id, identity.marker);
+        Ok(NewGeneration {
+            dir: Arc::clone(dir),
+            lock,
+            mode,
+            identity,
+            seal,
+            file,
+            pending: Vec::new(),
+            pending_at: HEADER_LEN as u64,
+            slots: Vec::new(),
+        })
+    }
+
+    /// Adds a message; in UID order. `bytes` are those of an entry, from [`Entry::write`](crate::format::entry::Entry).
+    pub fn push(&mut self, bytes: &mut [u8], added: u64, changed: u64, data: SlotData) -> Result<()> {
+        debug_assert!(self.slots.last().is_none_or(|(last, _)| last.uid < data.uid), "slots are in UID order");
+        let entry_at = self.pending_at + self.pending.len() as u64;
+        self.seal.close(bytes, entry_at, data.uid, added);
+        self.pending.extend_from_slice(bytes);
+        self.slots.push((SlotData { entry_at, ..data }, changed));
+        if self.pending.len() > WRITE_SIZE { self.write_entries() } else { Ok(()) }
+    }
+
+    /// The largest UID so far.
+    pub fn last_uid(&self) -> Option<Uid> {
+        self.slots.last().map(|(data, _)| data.uid)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write_entries(&mut self) -> Result<()> {
+        let path = self.path(INDEX_TMP);
+        let len = self.pending.len() as u64;
+        if len > 0 {
+            reserve(&self.file, self.pending_at, len, true).map_err(Error::io("cannot allocate", &path))?;
+        }
+        self.file.write_all_at(&self.pending, self.pending_at).map_err(|source| Error::Io {
+            path,
+            doing: "cannot write",
+            source,
+        })?;
+        self.pending_at += len;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Puts both files in place and removes the index files of other generations.
+    pub fn commit(mut self, start: &Start) -> Result<()> {
+        self.write_entries()?;
+        let path = self.path(INDEX_TMP);
+        sync(&self.file, &path)?;
+        let mut header = [0; HEADER_LEN];
+        let record = self.identity.encode(Kind::Index);
+        header[..record.len()].copy_from_slice(&record);
+        self.file.write_all_at(&header, 0).map_err(|source| Error::Io {
+            path: path.clone(),
+            doing: "cannot write",
+            source,
+        })?;
+        sync(&self.file, &path)?;
+        self.write_offsets(start)?;
+        self.lock.check()?;
+        self.dir.rename(INDEX_TMP, &index_name(self.identity.generation))?;
+        self.dir.sync()?;
+        self.dir.rename(OFFSETS_TMP, OFFSETS)?;
+        self.dir.sync()?;
+        for generation in generations(&self.dir)? {
+            if generation != self.identity.generation {
+                self.dir.unlink(&index_name(generation))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_offsets(&self, start: &Start) -> Result<()> {
+        let path = self.path(OFFSETS_TMP);
+        let file = self.dir.create_file(OFFSETS_TMP, self.mode)?;
+        let blocks = self.slots.len().div_ceil(block::SLOTS);
+        reserve(&file, 0, (HEADER_LEN + blocks * BLOCK_LEN) as u64, false)
+            .map_err(Error::io("cannot allocate", &path))?;
+        let map = OffsetsMap::new(&file, true).map_err(|source| Error::Io {
+            path: path.clone(),
+            doing: "cannot map",
+            source,
+        })?;
+        let map = map.expect("the file was made longer than a header");
+        for (no, (data, changed)) in (0..).map(SlotNo).zip(&self.slots) {
+            let block = map.block(no.block()).expect("the file was made long enough");
+            data.store_in(block, no, *changed, &self.identity.id);
+        }
+        let header = map.header();
+        header.set_record(&self.identity.encode(Kind::Offsets));
+        header.set_count(self.slots.len() as u64);
+        header.set_counter(start.counter);
+        header.set_oldest(start.oldest);
+        header.set_boot(&boot_id()?);
+        for (sub, stamp) in Sub::ALL.into_iter().zip(start.stamps) {
+            if let Some(stamp) = stamp {
+                header.set_stamp(sub, &stamp);
+            }
+        }
+        header.set_marks(if start.complete { Marks::COMPLETE } else { Marks::NONE });
+        sync(&file, &path)
+    }
+}
+
+fn sync(file: &File, path: &std::path::Path) -> Result<()> {
+    rustix::fs::fsync(file).map_err(Error::io("cannot sync", path))
+}
+
+/// The generations of which there is an index file, rising.
+pub(crate) fn generations(dir: &Dir) -> Result<Vec<u64>> {
+    let failed = |errno| Error::io("cannot list", dir.path())(errno);
+    let mut found = Vec::new();
+    for entry in rustix::fs::Dir::read_from(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let generation = entry.file_name().to_str().ok().and_then(|name| name.strip_prefix("maildex.index."));
+        // The name must be the one that we would give: not 01, not +1.
+        found.extend(generation.and_then(|text| text.parse().ok().filter(|number: &u64| number.to_string() == text)));
+    }
+    found.sort_unstable();
+    Ok(found)
+}

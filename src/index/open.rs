@@ -1,0 +1,109 @@
+//! Opening an index: two files that must be of one generation.
+//!
+//! The offsets file names its generation, so it is opened first. A compaction may replace both in between; then the
+//! name of the offsets file stands for another file, and it is opened again.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::dir::{Dir, id_of_file};
+use crate::error::{Damage, Error, Result};
+use crate::format::entry::Seal;
+use crate::format::header::{BadHeader, Identity, Kind, RECORD_LEN};
+use crate::index::{Index, OFFSETS, index_name};
+use crate::map::OffsetsMap;
+
+/// Tries while the files are replaced under us.
+const MAX_TRIES: usize = 10;
+
+impl Index {
+    /// Opens the index in a directory; `None` if there is no offsets file.
+    pub fn open(dir: &Arc<Dir>, writable: bool) -> Result<Option<Index>> {
+        let mut seen = None;
+        let mut last = None;
+        for _ in 0..MAX_TRIES {
+            let Some(offsets_file) = dir.open_file(OFFSETS, writable)? else { return Ok(None) };
+            let path = || dir.path().join(OFFSETS);
+            let offsets_id = id_of_file(&offsets_file).map_err(Error::io("cannot stat", path()))?;
+            if seen == Some(offsets_id) {
+                break; // the same file as before, so waiting will not help
+            }
+            seen = Some(offsets_id);
+            let offsets = OffsetsMap::new(&offsets_file, writable)
+                .map_err(|source| Error::Io { path: path(), doing: "cannot map", source })?
+                .ok_or_else(|| too_short(path(), &offsets_file))?;
+            let identity =
+                Identity::decode(Kind::Offsets, &offsets.record()).map_err(|bad| bad_header(path(), &bad))?;
+            match open_index_file(dir, &identity, writable) {
+                Ok(index_file) => {
+                    let seal = Seal::new(&identity.id, identity.marker);
+                    let dir = Arc::clone(dir);
+                    return Ok(Some(Index {
+                        dir,
+                        identity,
+                        seal,
+                        offsets_file,
+                        offsets_id,
+                        offsets,
+                        index_file,
+                        writable,
+                        burnt: 0,
+                    }));
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::KeepsChanging { path: dir.path().join(OFFSETS) }))
+    }
+}
+
+/// Opens the index file that an offsets file names.
+fn open_index_file(dir: &Dir, identity: &Identity, writable: bool) -> Result<File> {
+    let name = index_name(identity.generation);
+    let path = || dir.path().join(&name);
+    let Some(file) = dir.open_file(&name, writable)? else {
+        let (found, expected) = ("no file".into(), format!("the file that {OFFSETS} names"));
+        return Err(Error::Damaged(Damage { path: path(), at: 0, what: "index".into(), found, expected }));
+    };
+    let found = read_identity(&file, Kind::Index, path())?;
+    if found != *identity {
+        let what = if found.id == identity.id { "header" } else { "index id" };
+        let expected = format!("the one in {OFFSETS}");
+        return Err(Error::Damaged(Damage {
+            path: path(),
+            at: 0,
+            what: what.into(),
+            found: "another one".into(),
+            expected,
+        }));
+    }
+    Ok(file)
+}
+
+/// Reads and checks the header of one of our files.
+pub(crate) fn read_identity(file: &File, kind: Kind, path: PathBuf) -> Result<Identity> {
+    let mut record = [0; RECORD_LEN];
+    match file.read_exact_at(&mut record, 0) {
+        Ok(()) => Identity::decode(kind, &record).map_err(|bad| bad_header(path, &bad)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(too_short(path, file)),
+        Err(source) => Err(Error::Io { path, doing: "cannot read", source }),
+    }
+}
+
+fn too_short(path: PathBuf, file: &File) -> Error {
+    let found = file.metadata().map_or_else(|_| "less".into(), |meta| format!("{} bytes", meta.len()));
+    Error::Damaged(Damage { path, at: 0, what: "header".into(), found, expected: "at least 4096 bytes".into() })
+}
+
+fn bad_header(path: PathBuf, bad: &BadHeader) -> Error {
+    let (at, what, found, expected) = match bad {
+        BadHeader::Version(found) => return Error::Version { path, found: *found },
+        BadHeader::Magic(found) => {
+            (0, "magic", format!("\"{}\"", found.escape_ascii()), "the magic of this file".to_string())
+        }
+        BadHeader::Crc(found, expected) => (12, "header crc", format!("{found:#010x}"), format!("{expected:#010x}")),
+    };
+    Error::Damaged(Damage { path, at, what: what.into(), found, expected })
+}

@@ -1,0 +1,346 @@
+//! Publishing: the only way anything becomes visible, and always in this order.
+//!
+//! 1. allocate space, so that a full disk fails here and not as a SIGBUS in the middle of a store
+//! 2. write the entries, sync the index file
+//! 3. store the slots beyond the published count, sync the offsets file
+//! 4. store the count: the new messages are there, whole
+//! 5. of messages that were there before, store the change number, then the status
+//! 6. store the change counter
+//!
+//! A kill between any two steps leaves a state that [`recover`](super::recover) completes. Nothing that is published
+//! is ever cut or overwritten; an entry that must change gets a new place at the end.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::format::block::{self, BLOCK_LEN, Block};
+use crate::format::entry::{ALIGN, Entry};
+use crate::format::header::{HEADER_LEN, IndexId, Marks};
+use crate::format::status::Status;
+use crate::format::word::Number;
+use crate::format::{SlotNo, Uid};
+use crate::index::{Index, Slot, Snapshot, index_name};
+use crate::lock::Lock;
+use crate::system::{self, boot_id};
+
+/// Entries are handed to the system in pieces of this size.
+const WRITE_SIZE: usize = 1 << 20;
+
+/// What a slot holds besides its change number.
+#[derive(Debug, Clone, Copy)]
+pub struct SlotData {
+    /// The UID.
+    pub uid: Uid,
+    /// Flags and state.
+    pub status: Status,
+    /// Offset of the entry.
+    pub entry_at: u64,
+    /// Hash of the base name.
+    pub hash: u64,
+    /// Inode of the file.
+    pub inode: u64,
+}
+
+impl SlotData {
+    /// Stores into a slot that is not published.
+    pub(crate) fn store_in(&self, block: &Block, no: SlotNo, changed: u64, id: &IndexId) {
+        let row = no.row();
+        block.entry_at[row].store(self.entry_at);
+        block.hash[row].store(self.hash);
+        block.inode[row].store(self.inode);
+        block.changed[row].store(Number::encode(changed));
+        block.status[row].store(self.status.encode());
+        block.uid[row].store(block::encode_uid(self.uid, id, no));
+    }
+}
+
+/// A change to a slot that is published.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    /// Flags or state.
+    Status(SlotNo, Status),
+    /// A new entry for the same UID: a sync program renamed the mail, or its header can be read at last.
+    Entry(SlotNo, SlotData),
+    /// What the next listing is compared with; nobody is told.
+    Hints(SlotNo, u64, u64),
+}
+
+/// The one writer of an index. Changes are collected and become visible with [`Writer::publish`].
+#[derive(Debug)]
+pub struct Writer<'l> {
+    index: Index,
+    lock: &'l Lock,
+    /// Entries that are not yet written, and where they go.
+    pending: Vec<u8>,
+    pending_at: u64,
+    written: bool,
+    added: Vec<SlotData>,
+    changes: Vec<Change>,
+    count: u64,
+    counter: u64,
+    last_uid: u32,
+    begun: bool,
+}
+
+impl<'l> Writer<'l> {
+    /// Takes an index that was opened for writing and needs no recovery.
+    pub(crate) fn new(mut index: Index, lock: &'l Lock) -> Result<Writer<'l>> {
+        let begun = index.marks()?.has(Marks::WRITING); // by the recovery that came before
+        let snapshot = index.snapshot()?;
+        let (count, counter) = (u64::from(snapshot.len()), snapshot.counter());
+        let last_uid = snapshot.last_uid()?.map_or(0, Uid::get).max(index.identity.uid_floor);
+        let pending_at = index.index_len()?.max(HEADER_LEN as u64).next_multiple_of(ALIGN);
+        let burnt = Uid::new(index.burnt);
+        let mut writer = Writer {
+            index,
+            lock,
+            pending: Vec::new(),
+            pending_at,
+            written: false,
+            added: Vec::new(),
+            changes: Vec::new(),
+            count,
+            counter,
+            last_uid,
+            begun,
+        };
+        burnt.map_or(Ok(()), |uid| writer.raise_uid(uid))?;
+        Ok(writer)
+    }
+
+    /// The index, for reading what is published.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// What is published now.
+    pub fn snapshot(&mut self) -> Result<Snapshot<'_>> {
+        self.index.snapshot()
+    }
+
+    /// The number that the changes of the next [`Writer::publish`] will carry.
+    fn change(&self) -> u64 {
+        self.counter + 1
+    }
+
+    /// Adds a message under the next UID. `bytes` are those of [`Entry::write`].
+    pub fn add(&mut self, bytes: &mut [u8], status: Status, hash: u64, inode: u64) -> Result<Uid> {
+        let next = self.last_uid.checked_add(1).and_then(Uid::new);
+        let uid = next.ok_or_else(|| Error::UidsExhausted { path: self.index.dir.path().to_path_buf() })?;
+        let entry_at = self.append(bytes, uid)?;
+        self.last_uid = uid.get();
+        self.added.push(SlotData { uid, status, entry_at, hash, inode });
+        Ok(uid)
+    }
+
+    /// Makes sure that no UID up to `uid` is given out again, by a dead slot with that number.
+    pub fn raise_uid(&mut self, uid: Uid) -> Result<()> {
+        if uid.get() <= self.last_uid {
+            return Ok(());
+        }
+        self.last_uid = uid.get() - 1;
+        let mut bytes = Vec::new();
+        Entry::placeholder().write(&mut bytes);
+        let hash = self.index.identity.hash(b"");
+        self.add(&mut bytes, Status::EXPUNGED, hash, 0).map(drop)
+    }
+
+    /// Gives a published message a new entry under its old UID.
+    pub fn renew(&mut self, slot: SlotNo, bytes: &mut [u8], data: SlotData) -> Result<()> {
+        let entry_at = self.append(bytes, data.uid)?;
+        self.changes.push(Change::Entry(slot, SlotData { entry_at, ..data }));
+        Ok(())
+    }
+
+    /// Changes flags or state of a published message.
+    pub fn set_status(&mut self, slot: SlotNo, status: Status) {
+        self.changes.push(Change::Status(slot, status));
+    }
+
+    /// Stores anew what the next listing is compared with.
+    pub fn set_hints(&mut self, slot: SlotNo, hash: u64, inode: u64) {
+        self.changes.push(Change::Hints(slot, hash, inode));
+    }
+
+    /// Changes that are waiting for [`Writer::publish`].
+    pub fn pending(&self) -> usize {
+        self.added.len() + self.changes.len()
+    }
+
+    fn append(&mut self, bytes: &mut [u8], uid: Uid) -> Result<u64> {
+        if self.pending.len() + bytes.len() > WRITE_SIZE {
+            self.write_entries()?;
+        }
+        let at = self.pending_at + self.pending.len() as u64;
+        self.index.seal.close(bytes, at, uid, self.change());
+        self.pending.extend_from_slice(bytes);
+        Ok(at)
+    }
+
+    /// Steps 1 and 2 without the sync.
+    fn write_entries(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.begin()?;
+        let file = &self.index.index_file;
+        let path = || self.index.index_path();
+        let len = self.pending.len() as u64;
+        reserve(file, self.pending_at, len, true).map_err(Error::io("cannot allocate", path()))?;
+        file.write_all_at(&self.pending, self.pending_at).map_err(|source| Error::Io {
+            path: path(),
+            doing: "cannot write",
+            source,
+        })?;
+        self.pending_at += len;
+        self.pending.clear();
+        self.written = true;
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if self.begun {
+            return Ok(());
+        }
+        self.lock.check()?;
+        self.index.begin_writing(self.index.marks()?)?;
+        self.begun = true;
+        Ok(())
+    }
+
+    /// Makes everything collected so far visible.
+    pub fn publish(&mut self) -> Result<()> {
+        if self.pending() == 0 {
+            return Ok(());
+        }
+        self.begin()?;
+        self.write_entries()?;
+        if self.written {
+            self.sync(&self.index.index_file)?;
+            self.written = false;
+        }
+        let change = self.change();
+        if !self.added.is_empty() {
+            self.store_slots(change)?;
+        }
+        // From here on readers see it; so nobody else may have taken our place.
+        self.lock.check()?;
+        if !self.added.is_empty() {
+            self.count += self.added.len() as u64;
+            self.index.header().set_count(self.count);
+        }
+        for &item in &self.changes {
+            self.index.store_change(item, change);
+        }
+        self.index.header().set_counter(change);
+        self.counter = change;
+        self.added.clear();
+        self.changes.clear();
+        Ok(())
+    }
+
+    /// Step 3.
+    fn store_slots(&mut self, change: u64) -> Result<()> {
+        let needed = self.count + self.added.len() as u64;
+        self.index.grow(needed)?;
+        for (no, data) in (self.count as u32..).zip(&self.added) {
+            let slot = self.index.slot(SlotNo(no)).expect("the file was just grown");
+            data.store_in(slot.block(), SlotNo(no), change, &self.index.identity.id);
+        }
+        self.sync(&self.index.offsets_file)
+    }
+
+    /// A sync that failed may have dropped pages; trying again would not bring them back. So it is final for this
+    /// generation: the next writer starts a new one.
+    fn sync(&self, file: &File) -> Result<()> {
+        rustix::fs::fsync(file).map_err(|errno| {
+            if let Some(marks) = self.index.header().marks() {
+                self.index.header().set_marks(marks.with(Marks::FAILED));
+            }
+            Error::io("cannot sync", self.index.dir.path())(errno)
+        })
+    }
+
+    /// Says whether the first build has finished, or records stamps: header words that are no change of a message.
+    pub fn edit_header(&mut self, edit: impl FnOnce(&crate::format::header::HeaderPage)) -> Result<()> {
+        self.begin()?;
+        edit(self.index.header());
+        Ok(())
+    }
+
+    /// Publishes the rest and says that the writer has ended well.
+    pub fn finish(mut self) -> Result<Index> {
+        self.publish()?;
+        if self.begun {
+            self.index.header().set_marks(self.index.marks()?.without(Marks::WRITING));
+        }
+        Ok(self.index)
+    }
+}
+
+impl Index {
+    /// Before the first change: removes what a killed compaction left, and says that a writer is at work.
+    pub(crate) fn begin_writing(&self, marks: Marks) -> Result<()> {
+        self.dir.unlink(&index_name(self.identity.generation + 1))?;
+        self.header().set_boot(&boot_id()?);
+        self.header().set_marks(marks.with(Marks::WRITING));
+        Ok(())
+    }
+
+    /// Length of the index file in bytes.
+    pub(crate) fn index_len(&self) -> Result<u64> {
+        let stat = rustix::fs::fstat(&self.index_file).map_err(Error::io("cannot stat", self.index_path()))?;
+        Ok(stat.st_size as u64)
+    }
+
+    /// Appends blocks until there is room for `slots`.
+    pub(crate) fn grow(&mut self, slots: u64) -> Result<()> {
+        if slots <= self.capacity() {
+            return Ok(());
+        }
+        let from = (HEADER_LEN + self.offsets.blocks() * BLOCK_LEN) as u64;
+        let to = HEADER_LEN as u64 + slots.div_ceil(block::SLOTS as u64) * BLOCK_LEN as u64;
+        reserve(&self.offsets_file, from, to - from, false)
+            .map_err(Error::io("cannot allocate", self.offsets_path()))?;
+        self.remap()
+    }
+
+    fn store_change(&self, change: Change, number: u64) {
+        let slot = |no| self.slot(no).expect("changes are made to published slots");
+        let set_status = |slot: &Slot<'_>, status: Status| {
+            slot.block().changed[slot.no().row()].store(Number::encode(number));
+            slot.block().status[slot.no().row()].store(status.encode());
+        };
+        let set_hints = |slot: &Slot<'_>, hash, inode| {
+            slot.block().hash[slot.no().row()].store(hash);
+            slot.block().inode[slot.no().row()].store(inode);
+        };
+        match change {
+            Change::Status(no, status) => set_status(&slot(no), status),
+            Change::Entry(no, data) => {
+                let slot = slot(no);
+                slot.block().entry_at[no.row()].store(data.entry_at);
+                set_hints(&slot, data.hash, data.inode);
+                set_status(&slot, data.status);
+            }
+            Change::Hints(no, hash, inode) => set_hints(&slot(no), hash, inode),
+        }
+    }
+}
+
+/// Takes disk space for bytes that are about to be stored. `keep_size` where a write follows that makes the file
+/// longer; else the file becomes longer at once, with zeros.
+pub(crate) fn reserve(file: &File, at: u64, len: u64, keep_size: bool) -> Result<(), Errno> {
+    let flags = if keep_size { FallocateFlags::KEEP_SIZE } else { FallocateFlags::empty() };
+    match rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, flags, at, len)) {
+        // Not every file system can. A write fails by itself where the disk is full; for what is stored through a map,
+        // zeros are written, which takes the space as well.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) if keep_size => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => system::write_zeros(file, at, len),
+        done => done,
+    }
+}

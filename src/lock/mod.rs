@@ -1,0 +1,25 @@
+//! The folder lock (`L_F` in `docs/design.md`): one writer at a time; a dead one blocks nobody, a living one is never
+//! robbed.
+//!
+//! The lock is the file `maildex.lock`, and one rule carries all: **it is held by whoever has an exclusive flock on the
+//! file that the name stands for**, and only that holder may remove the name. The flock is the proof of life, for the
+//! kernel drops it with its last holder, however that one died. Pids, ages and the text in the file prove nothing (a
+//! pid is given out again, a clock jumps, another container has pids of its own); they only make good messages.
+//!
+//! So a lockfile without a flock is a dead holder's. Whoever gets its flock looks whether the name still stands for that
+//! very file, removes it, and then competes like everyone else. Without that look two programs hold the lock at once:
+//! both open a dead one's file, the first removes it and makes its own, the second removes *that*. Making the file with
+//! `O_EXCL` and taking its flock afterwards leaves a moment in which a new holder looks dead; therefore the file is made
+//! without a name, filled, flocked, and only then linked to its name.
+//!
+//! Limits: flock and `O_EXCL` must work between all who use the folder, so this is for local file systems. Whoever
+//! removes the lockfile by hand takes the lock away; the holder notices ([`Lock::check`]) before it publishes.
+
+mod lockfile;
+mod owner;
+#[cfg(test)]
+mod tests;
+mod wait;
+
+pub use lockfile::{Holder, Lock, Wait, holder};
+pub use owner::{Owner, State};

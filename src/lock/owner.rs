@@ -1,0 +1,265 @@
+//! Who holds a lock, told to people.
+//!
+//! The lockfile's text is `key: value` lines, for `cat` and for messages. Nothing is decided by it: anybody may have
+//! written it, so it is read up to 4 KiB, shown without its control characters, and what `/proc` says of the pid goes
+//! no further than the sentence that is printed.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::rand::GetRandomFlags;
+
+use crate::dir::{FileId, id_of_file};
+
+/// Bytes read of a lockfile or a file in `/proc`; the text we write is shorter, with every value cut to [`VALUE_MAX`].
+const TEXT_MAX: usize = 4096;
+const VALUE_MAX: usize = 1000;
+/// Bytes shown of a command line or a reason in a sentence.
+const SHOWN_MAX: usize = 100;
+
+/// What a lockfile says of its holder, and what has become of that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The lock's id, 32 hex digits, new for each acquisition.
+    pub id: String,
+    /// The holder's host.
+    pub host: String,
+    /// The kernel's boot id on that host; empty if the holder could not tell.
+    pub boot_id: String,
+    /// The holder.
+    pub pid: i32,
+    /// When the holder started, in clock ticks after boot (field 22 of `/proc/PID/stat`); 0 if it could not tell.
+    pub started: u64,
+    /// When it took the lock, in seconds since 1970.
+    pub since: u64,
+    /// Why, in the holder's words; often empty.
+    pub reason: String,
+    /// The holder's command line.
+    pub command: String,
+    /// How long it had held the lock when this was read, in seconds.
+    pub held_s: u64,
+    /// What had become of it by then.
+    pub state: State,
+}
+
+/// What `/proc` says of a holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It lives, as far as can be seen.
+    Running,
+    /// It is stopped by a signal or a debugger, and lets go of nothing before it is continued.
+    Stopped,
+    /// It has ended, but these processes inherited its lock: pid and command line. None, if they cannot be seen.
+    Ended(Vec<(i32, String)>),
+    /// It is on another host, or in a container of its own.
+    Elsewhere,
+}
+
+impl Owner {
+    /// This process.
+    pub(super) fn here(reason: &str) -> Result<Owner, Errno> {
+        let mut random = [0; 16];
+        rustix::rand::getrandom(&mut random, GetRandomFlags::empty())?;
+        Ok(Owner {
+            id: format!("{:032x}", u128::from_be_bytes(random)),
+            host: host(),
+            boot_id: boot_id(),
+            pid: rustix::process::getpid().as_raw_nonzero().get(),
+            started: look_up("self").map_or(0, |(_, started)| started),
+            since: now(),
+            reason: plain(reason, VALUE_MAX),
+            command: command_of("self"),
+            held_s: 0,
+            state: State::Running,
+        })
+    }
+
+    /// The holder of a lockfile that is flocked; `None` if its text is empty, torn, or none of ours.
+    pub(super) fn of(file: &File) -> Option<Owner> {
+        let mut owner = Owner::parse(&read_text(file)?)?;
+        owner.state = owner.look(file);
+        Some(owner)
+    }
+
+    /// The lockfile's text.
+    pub(super) fn text(&self) -> String {
+        let Owner { id, host, boot_id, pid, started, since, reason, command, .. } = self;
+        format!(
+            "id: {id}\nhost: {host}\nboot: {boot_id}\npid: {pid}\nstarted: {started}\nsince: {since}\nreason: {reason}\n\
+             command: {command}\n"
+        )
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Owner> {
+        let text = text.strip_suffix('\n')?;
+        let value = |key: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+            plain(value.unwrap_or_default(), VALUE_MAX)
+        };
+        let since = value("since").parse().ok()?;
+        Some(Owner {
+            id: value("id"),
+            host: value("host"),
+            boot_id: value("boot"),
+            pid: value("pid").parse().ok().filter(|&pid| pid > 0)?,
+            started: value("started").parse().unwrap_or(0),
+            since,
+            reason: value("reason"),
+            command: value("command"),
+            // A clock that was put back makes it zero.
+            held_s: now().saturating_sub(since),
+            state: State::Running,
+        })
+    }
+
+    fn look(&self, file: &File) -> State {
+        let boot_id = boot_id();
+        let same_boot = self.boot_id == boot_id || self.boot_id.is_empty() || boot_id.is_empty();
+        if self.host != host() || !same_boot {
+            return State::Elsewhere;
+        }
+        match look_up(&self.pid.to_string()) {
+            // The pid was given to another process.
+            Some((_, started)) if self.started != 0 && self.started != started => State::Ended(holders(file)),
+            Some((b'Z' | b'X', _)) => State::Ended(holders(file)),
+            Some((b'T' | b't', _)) => State::Stopped,
+            Some(_) => State::Running,
+            // No /proc, or one that hides other users' processes.
+            None => match Pid::from_raw(self.pid).map(rustix::process::test_kill_process) {
+                Some(Err(Errno::SRCH)) => State::Ended(holders(file)),
+                _ => State::Running,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    /// A sentence without its full stop; see [`crate::error::Error::Locked`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owner = process(self.pid, &self.command);
+        let age = age(self.held_s);
+        match &self.state {
+            State::Running | State::Stopped => write!(f, "{owner} on this host has held the lock for {age}")?,
+            State::Elsewhere => write!(f, "{owner} on host {} has held the lock for {age}", self.host)?,
+            State::Ended(heirs) if heirs.is_empty() => {
+                write!(f, "{owner} took the lock {age} ago and has ended; one that cannot be named inherited it")?;
+            }
+            State::Ended(heirs) => {
+                let heirs: Vec<_> = heirs.iter().map(|(pid, command)| process(*pid, command)).collect();
+                let (has, it) = if heirs.len() == 1 { ("holds", "which") } else { ("hold", "who") };
+                write!(f, "{}, {it} inherited it from {owner}, {has} the lock, taken {age} ago", heirs.join(" and "))?;
+            }
+        }
+        if !self.reason.is_empty() {
+            write!(f, ", reason: {}", plain(&self.reason, SHOWN_MAX))?;
+        }
+        if self.state == State::Stopped {
+            write!(f, "; it is stopped")?;
+        }
+        Ok(())
+    }
+}
+
+fn process(pid: i32, command: &str) -> String {
+    if command.is_empty() { format!("process {pid}") } else { format!("process {pid} ({})", plain(command, SHOWN_MAX)) }
+}
+
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// The text without what could act on a terminal or break the line (control characters, and those that hide or turn
+/// text: these come as `\u{202e}`), cut to about `most` bytes. Plain text stays as it is.
+fn plain(text: &str, most: usize) -> String {
+    let mut plain = String::with_capacity(text.len().min(most));
+    for c in text.chars() {
+        if plain.len() >= most {
+            plain.push_str("...");
+            break;
+        }
+        match c {
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+                plain.extend(c.escape_unicode());
+            }
+            _ if c.is_control() => plain.extend(c.escape_default()),
+            _ => plain.push(c),
+        }
+    }
+    plain
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+fn host() -> String {
+    plain(&rustix::system::uname().nodename().to_string_lossy(), VALUE_MAX)
+}
+
+fn boot_id() -> String {
+    read_proc("sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_string()
+}
+
+/// State and start time of a process (`self`, or a pid), if it is there and `/proc` shows it.
+fn look_up(process: &str) -> Option<(u8, u64)> {
+    let stat = read_proc(&format!("{process}/stat"))?;
+    // The second field is the program's name in brackets, and may hold brackets and blanks itself.
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+    Some((*fields.next()?.as_bytes().first()?, fields.nth(18)?.parse().ok()?))
+}
+
+/// If a process still runs, be it stopped.
+#[cfg(test)]
+pub(super) fn lives(process: &str) -> bool {
+    look_up(process).is_some_and(|(state, _)| !matches!(state, b'Z' | b'X'))
+}
+
+fn command_of(process: &str) -> String {
+    let arguments = read_proc(&format!("{process}/cmdline")).unwrap_or_default();
+    plain(&arguments.trim_end_matches('\0').replace('\0', " "), VALUE_MAX)
+}
+
+/// The processes that hold the flock of this file, as far as `/proc` shows them: those who wait have it open, too.
+fn holders(file: &File) -> Vec<(i32, String)> {
+    let Ok(id) = id_of_file(file) else { return Vec::new() };
+    let holds = |pid: i32, fd: i32| {
+        read_proc(&format!("{pid}/fdinfo/{fd}")).is_some_and(|info| info.contains("FLOCK"))
+            && rustix::fs::stat(format!("/proc/{pid}/fd/{fd}")).is_ok_and(|stat| FileId::from(&stat) == id)
+    };
+    let holding = |&pid: &i32| numbers(&format!("/proc/{pid}/fdinfo")).any(|fd| holds(pid, fd));
+    numbers("/proc").filter(holding).map(|pid| (pid, command_of(&pid.to_string()))).collect()
+}
+
+/// The entries of a directory that are numbers.
+fn numbers(path: &str) -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn read_proc(name: &str) -> Option<String> {
+    read_text(&File::open(format!("/proc/{name}")).ok()?)
+}
+
+fn read_text(file: &File) -> Option<String> {
+    let mut bytes = [0; TEXT_MAX];
+    let mut len = 0;
+    while len < TEXT_MAX {
+        match file.read_at(&mut bytes[len..], len as u64) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    Some(String::from_utf8_lossy(&bytes[..len]).into_owned())
+}

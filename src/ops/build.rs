@@ -1,0 +1,33 @@
+//! Makes the index, or brings it up to date; and does so for whoever reads, if that costs no waiting.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::folder::Folder;
+use crate::lock::Wait;
+use crate::refresh::{self, is_fresh};
+pub use crate::refresh::{OnProgress, Options, Progress, Report, refresh as build};
+
+/// What a reader gets to see.
+#[derive(Debug)]
+pub enum Freshness {
+    /// The folder as it is, or was a moment ago.
+    Current,
+    /// The folder as of the last refresh, and why not a newer one.
+    Stale(Error),
+}
+
+/// Before reading: brings the index up to date if the folder has changed and the lock is free at once. Never makes an
+/// index, and never waits.
+pub fn freshen(folder: &mut Folder, progress: OnProgress<'_>) -> Result<(Freshness, Option<Report>)> {
+    folder.complete_index()?;
+    if is_fresh(folder)? {
+        return Ok((Freshness::Current, None));
+    }
+    let done = refresh::refresh(folder, Options::default(), Wait::For(Duration::ZERO), &mut |_| (), progress);
+    Ok(match done {
+        Ok(report) => (Freshness::Current, Some(report)),
+        Err(error @ (Error::Locked { .. } | Error::Io { .. })) => (Freshness::Stale(error), None),
+        Err(error) => return Err(error),
+    })
+}

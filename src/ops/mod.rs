@@ -1,0 +1,27 @@
+//! What a user can ask for: one file each, without a word about terminals.
+
+pub mod build;
+pub mod cat;
+pub mod check;
+pub mod count;
+pub mod list;
+pub mod locate;
+pub mod names;
+pub mod show;
+
+use crate::format::Uid;
+use crate::format::entry::Entry;
+use crate::format::status::Status;
+
+/// A message: what may change, and what does not.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Its UID.
+    pub uid: Uid,
+    /// Flags and state, as they were when it was looked at.
+    pub status: Status,
+    /// The number of its last change.
+    pub change: u64,
+    /// What the index keeps of the mail.
+    pub entry: Entry<'a>,
+}

@@ -1,0 +1,31 @@
+//! Every field of messages.
+
+use crate::error::{Error, Result};
+use crate::folder::Folder;
+use crate::ops::Message;
+use crate::ops::list::message;
+use crate::ops::locate::locate;
+use crate::query::message::MessageRef;
+
+/// Calls `visit` for each message that is named, in the order in which they are named. What is not there or damaged
+/// goes to `bad`, and the rest goes on.
+pub fn show(
+    folder: &mut Folder,
+    wanted: &[MessageRef],
+    visit: &mut dyn FnMut(&Message<'_>) -> Result<()>,
+    bad: &mut dyn FnMut(Error),
+) -> Result<()> {
+    let path = folder.path().to_path_buf();
+    let snapshot = folder.complete_index()?.snapshot()?;
+    let mut entries = snapshot.index().entries()?;
+    for wanted in wanted {
+        for no in locate(&path, &snapshot, &mut entries, wanted, bad)? {
+            let slot = snapshot.slot(no).expect("a slot of this snapshot");
+            match message(&slot, &mut entries) {
+                Ok(message) => visit(&message)?,
+                Err(error) => bad(error),
+            }
+        }
+    }
+    Ok(())
+}

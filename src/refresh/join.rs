@@ -1,0 +1,247 @@
+//! Which name is which message: one pass over the names, one over the slots.
+//!
+//! The names go into a table by the hash of their base; then the slots' hash column is walked once. Equal hash and
+//! equal inode is the same mail; nothing else needs to be read for it.
+
+use std::collections::HashMap;
+
+use hashbrown::HashTable;
+
+use crate::error::Result;
+use crate::format::SlotNo;
+use crate::format::status::Status;
+use crate::index::{Entries, Slot, Snapshot};
+use crate::maildir::Sub;
+use crate::maildir::listing::{Listed, Listing};
+use crate::maildir::name::{Name, stem};
+
+/// The listings of `new/` and `cur/`, as far as they were made.
+pub(crate) type Listings = [Option<Listing>; 2];
+
+/// A name of a listing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate {
+    pub(crate) hash: u64,
+    pub(crate) sub: Sub,
+    position: u32,
+    slot: Option<SlotNo>,
+}
+
+/// What must be done about a name whose mail has to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Task {
+    /// A base name that is not known.
+    Add,
+    /// A known base name on another inode, or a mail whose entry was made before it could be read or had contents.
+    Compare(SlotNo),
+    /// A base name that is not known on the inode of one that is gone.
+    Renamed(SlotNo),
+}
+
+/// What a comparison of names and slots brought.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Mails to be read.
+    pub(crate) tasks: Vec<(Candidate, Task)>,
+    /// New status words: flags changed, or moved.
+    pub(crate) status: Vec<(SlotNo, Status)>,
+    /// Hashes that did not fit their entry, with the inode.
+    pub(crate) hints: Vec<(SlotNo, u64, u64)>,
+    /// Slots in the listed directories whose base name was not found.
+    pub(crate) missing: Vec<SlotNo>,
+    /// Slots whose base name belongs to a larger UID.
+    pub(crate) superseded: Vec<SlotNo>,
+    /// Live messages.
+    pub(crate) live: usize,
+}
+
+/// The names of both directories, by base name.
+pub(crate) struct Names<'l> {
+    listings: &'l Listings,
+    candidates: Vec<Candidate>,
+    table: HashTable<u32>,
+    /// Names with a base name that was met before.
+    twins: HashMap<u32, Vec<Candidate>>,
+}
+
+impl<'l> Names<'l> {
+    pub(crate) fn collect(listings: &'l Listings, hash: impl Fn(&[u8]) -> u64) -> Names<'l> {
+        let count = listings.iter().flatten().map(Listing::len).sum();
+        let mut names = Names {
+            listings,
+            candidates: Vec::with_capacity(count),
+            table: HashTable::with_capacity(count),
+            twins: HashMap::new(),
+        };
+        for sub in Sub::ALL {
+            let Some(listing) = &listings[sub as usize] else { continue };
+            for (position, listed) in (0..).zip(listing.iter()) {
+                let base = Name::parse(listed.name).base;
+                names.insert(Candidate { hash: hash(base), sub, position, slot: None }, base);
+            }
+        }
+        names
+    }
+
+    fn insert(&mut self, candidate: Candidate, base: &[u8]) {
+        let Names { listings, candidates, table, .. } = self;
+        let hash_of = |&at: &u32| candidates[at as usize].hash;
+        let same = |&at: &u32| {
+            let other = &candidates[at as usize];
+            other.hash == candidate.hash && Name::parse(listed(listings, other).name).base == base
+        };
+        match table.find(candidate.hash, same) {
+            Some(&first) => self.twins.entry(first).or_default().push(candidate),
+            None => {
+                table.insert_unique(candidate.hash, candidates.len() as u32, hash_of);
+                candidates.push(candidate);
+            }
+        }
+    }
+
+    /// The file behind a candidate.
+    pub(crate) fn listed(&self, candidate: &Candidate) -> Listed<'l> {
+        listed(self.listings, candidate)
+    }
+
+    pub(crate) fn status(&self, candidate: &Candidate) -> Status {
+        Status::of_name(candidate.sub, &Name::parse(self.listed(candidate).name))
+    }
+
+    /// Settles which of several files with one base name is meant: the one that is indexed already (`prefers`), else
+    /// one in `cur/`, else the first by name.
+    pub(crate) fn settle_twins(
+        &mut self,
+        mut is_there: impl FnMut(Sub, &[u8]) -> bool,
+        prefers: impl Fn(u64, u64) -> bool,
+    ) -> Vec<(Candidate, Candidate)> {
+        let mut found = Vec::new();
+        for (first, mut all) in std::mem::take(&mut self.twins) {
+            all.push(self.candidates[first as usize]);
+            // A file that moved between the two listings was met twice, and stands under one of the names only.
+            let inodes: Vec<u64> = all.iter().map(|candidate| self.listed(candidate).ino).collect();
+            if inodes.iter().all(|&ino| ino == inodes[0]) {
+                let there: Vec<_> = all
+                    .iter()
+                    .filter(|candidate| is_there(candidate.sub, self.listed(candidate).name))
+                    .copied()
+                    .collect();
+                if !there.is_empty() {
+                    all = there;
+                }
+            }
+            all.sort_by_key(|candidate| {
+                let listed = self.listed(candidate);
+                (!prefers(candidate.hash, listed.ino), candidate.sub != Sub::Cur, listed.name)
+            });
+            self.candidates[first as usize] = all[0];
+            found.extend(all[1..].iter().map(|second| (all[0], *second)));
+        }
+        found
+    }
+
+    /// Whether any base name has several files.
+    pub(crate) fn has_twins(&self) -> bool {
+        !self.twins.is_empty()
+    }
+
+    /// Compares the names with the published slots.
+    pub(crate) fn join(&mut self, snapshot: &Snapshot<'_>, entries: &mut Entries) -> Result<Plan> {
+        let mut plan = Plan::default();
+        for slot in snapshot.slots() {
+            let status = slot.status()?;
+            if status.has(Status::EXPUNGED) {
+                continue;
+            }
+            plan.live += 1;
+            match self.find(slot.hash(), slot.inode()) {
+                Some(at) => self.matched(at, &slot, &mut plan)?,
+                None if self.listings[status.sub() as usize].is_some() => plan.missing.push(slot.no()),
+                None => {}
+            }
+        }
+        self.mend_hashes(snapshot, entries, &mut plan)?;
+        self.pair_renames(snapshot, entries, &mut plan)?;
+        Ok(plan)
+    }
+
+    /// A slot whose hash has a name.
+    fn matched(&mut self, at: u32, slot: &Slot<'_>, plan: &mut Plan) -> Result<()> {
+        let no = slot.no();
+        if let Some(earlier) = self.candidates[at as usize].slot.replace(no) {
+            // Two live UIDs for one base name: a writer was killed between the new one and the end of the old one.
+            plan.superseded.push(earlier);
+            plan.status.retain(|(no, _)| *no != earlier);
+            plan.tasks.retain(|(_, task)| !matches!(task, Task::Compare(no) if *no == earlier));
+        }
+        let status = slot.status()?;
+        let candidate = self.candidates[at as usize];
+        if slot.inode() != self.listed(&candidate).ino || status.has(Status::UNREADABLE) || status.has(Status::EMPTY) {
+            plan.tasks.push((candidate, Task::Compare(no)));
+            return Ok(());
+        }
+        let named = self.status(&candidate);
+        if named != status {
+            plan.status.push((no, named));
+        }
+        Ok(())
+    }
+
+    /// The name with a hash, on an inode.
+    pub(crate) fn exactly(&self, hash: u64, ino: u64) -> Option<Candidate> {
+        let found = self.find(hash, ino).map(|at| self.candidates[at as usize])?;
+        (self.listed(&found).ino == ino).then_some(found)
+    }
+
+    /// The name with a hash; of several, which only chance brings, the one on this inode.
+    fn find(&self, hash: u64, ino: u64) -> Option<u32> {
+        let fits = |&at: &u32| self.candidates[at as usize].hash == hash;
+        let exact = |at: &u32| fits(at) && self.listed(&self.candidates[*at as usize]).ino == ino;
+        self.table.find(hash, exact).or_else(|| self.table.find(hash, fits)).copied()
+    }
+
+    /// A slot that found no name is compared by the base name in its entry: a hash can be wrong, an entry cannot.
+    fn mend_hashes(&mut self, snapshot: &Snapshot<'_>, entries: &mut Entries, plan: &mut Plan) -> Result<()> {
+        for no in std::mem::take(&mut plan.missing) {
+            let slot = snapshot.slot(no).expect("the slot of this snapshot");
+            let hash = snapshot.index().identity().hash(entries.read(&slot)?.base);
+            if hash == slot.hash() {
+                plan.missing.push(no);
+                continue;
+            }
+            plan.hints.push((no, hash, slot.inode()));
+            match self.find(hash, slot.inode()) {
+                Some(at) => self.matched(at, &slot, plan)?,
+                None => plan.missing.push(no),
+            }
+        }
+        Ok(())
+    }
+
+    /// Names without a slot: new mail, or mail that a sync program renamed (the same inode, and the same text before
+    /// the first comma).
+    fn pair_renames(&self, snapshot: &Snapshot<'_>, entries: &mut Entries, plan: &mut Plan) -> Result<()> {
+        let mut by_inode = HashMap::new();
+        for &no in &plan.missing {
+            by_inode.insert(snapshot.slot(no).expect("the slot of this snapshot").inode(), no);
+        }
+        for candidate in self.candidates.iter().filter(|candidate| candidate.slot.is_none()) {
+            let listed = self.listed(candidate);
+            let task = match by_inode.get(&listed.ino) {
+                Some(&no) => {
+                    let slot = snapshot.slot(no).expect("the slot of this snapshot");
+                    let same = stem(entries.read(&slot)?.base) == stem(Name::parse(listed.name).base);
+                    if same { Task::Renamed(no) } else { Task::Add }
+                }
+                None => Task::Add,
+            };
+            plan.tasks.push((*candidate, task));
+        }
+        Ok(())
+    }
+}
+
+fn listed<'l>(listings: &'l Listings, candidate: &Candidate) -> Listed<'l> {
+    let listing = listings[candidate.sub as usize].as_ref().expect("a candidate comes from a listing");
+    listing.get(candidate.position as usize)
+}

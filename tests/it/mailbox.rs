@@ -1,0 +1,257 @@
+//! A Maildir in a temporary directory, and maildex run on it. When something is not as expected, everything that a
+//! reader needs is in the panic: command, status, stdout, stderr, and the files of the folder.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The program under test.
+pub fn maildex() -> PathBuf {
+    assert_cmd::cargo::cargo_bin!("maildex").to_path_buf()
+}
+
+/// A Maildir of its own for each test; removed on drop.
+pub struct Mailbox {
+    temp: tempfile::TempDir,
+}
+
+/// A short mail.
+pub fn mail(subject: &str) -> String {
+    format!("From: Ann <ann@example.org>\nTo: bob@example.org\nSubject: {subject}\nDate: Fri, 21 Nov 1997 09:55:06 -0600\nMessage-ID: <{}@example.org>\n\nhello\n", subject.replace(' ', "."))
+}
+
+impl Mailbox {
+    /// An empty Maildir.
+    pub fn new() -> Mailbox {
+        let mailbox = Mailbox { temp: tempfile::tempdir().expect("a temporary directory") };
+        for sub in ["cur", "new", "tmp"] {
+            fs::create_dir_all(mailbox.path().join(sub)).expect("make the Maildir");
+        }
+        mailbox
+    }
+
+    /// With one more mail; `name` is `cur/1:2,S`.
+    pub fn message(self, name: impl AsRef<OsStr>, text: impl AsRef<[u8]>) -> Mailbox {
+        self.deliver(name, text);
+        self
+    }
+
+    /// With so many mails, `cur/1.host:2,` and on, with the subjects `mail 1` and on.
+    pub fn messages(self, count: usize) -> Mailbox {
+        (1..=count).fold(self, |mailbox, n| mailbox.message(format!("cur/{n}.host:2,"), mail(&format!("mail {n}"))))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> PathBuf {
+        self.temp.path().join("inbox")
+    }
+
+    /// A path in the folder.
+    pub fn file(&self, name: impl AsRef<OsStr>) -> PathBuf {
+        self.path().join(name.as_ref())
+    }
+
+    /// Puts a mail there, whole, as a delivery agent does.
+    pub fn deliver(&self, name: impl AsRef<OsStr>, text: impl AsRef<[u8]>) {
+        let unfinished = self.file("tmp/unfinished");
+        fs::write(&unfinished, text).expect("write the mail");
+        fs::rename(unfinished, self.file(name)).expect("deliver the mail");
+    }
+
+    /// Renames a mail, as another program does.
+    pub fn rename(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
+        fs::rename(self.file(from), self.file(to)).expect("rename the mail");
+    }
+
+    /// Removes a mail, as another program does.
+    pub fn remove(&self, name: impl AsRef<OsStr>) {
+        fs::remove_file(self.file(name)).expect("remove the mail");
+    }
+
+    /// The command line that runs a verb on the folder: `["list", "unseen"]` is `maildex list FOLDER unseen`.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut arguments = arguments.into_iter();
+        let mut command = Command::new(maildex());
+        command.env_remove("MAILDEX_KILL_AT").env("TZ", "UTC");
+        command.args(arguments.next()).arg(self.path()).args(arguments);
+        command
+    }
+
+    /// Runs a verb on the folder; [`Run::ok`] or [`Run::fails_with`] must follow.
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        self.finish(&mut self.command(arguments))
+    }
+
+    /// Runs any command to its end.
+    pub fn finish(&self, command: &mut Command) -> Run {
+        let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+        Run { command: format!("{command:?}"), output, files: self.tree() }
+    }
+
+    /// Names in new/ and cur/, with the directory.
+    pub fn mails(&self) -> BTreeSet<OsString> {
+        ["new", "cur"].into_iter().flat_map(|sub| {
+            let entries = fs::read_dir(self.path().join(sub)).into_iter().flatten();
+            entries.map(move |entry| {
+                let name = entry.expect("read the directory").file_name();
+                OsString::from_vec([sub.as_bytes(), b"/", name.as_bytes()].concat())
+            })
+        })
+        .collect()
+    }
+
+    /// The folder holds exactly these mails.
+    #[track_caller]
+    pub fn assert_files<N: AsRef<OsStr>>(&self, expected: impl IntoIterator<Item = N>) {
+        let expected: BTreeSet<OsString> = expected.into_iter().map(|name| name.as_ref().to_os_string()).collect();
+        assert_eq!(self.mails(), expected);
+    }
+
+    /// The index has no damage; how every test of a verb ends.
+    #[track_caller]
+    pub fn assert_sound(&self) {
+        self.run(["check"]).ok();
+    }
+
+    /// UID and path in the folder of every message, as `list --json` has them.
+    #[track_caller]
+    pub fn listed(&self) -> Vec<(u64, String)> {
+        let run = self.run(["list", "--json"]).ok();
+        let prefix = format!("{}/", self.path().display());
+        let path = |record: &serde_json::Value| {
+            record["path"].as_str().expect("a path").strip_prefix(&prefix).expect("in the folder").to_string()
+        };
+        run.json().iter().map(|record| (record["uid"].as_u64().expect("a UID"), path(record))).collect()
+    }
+
+    fn tree(&self) -> String {
+        let mut lines = String::new();
+        let mut todo = vec![self.path()];
+        while let Some(directory) = todo.pop() {
+            let mut entries: Vec<_> = fs::read_dir(&directory).into_iter().flatten().flatten().collect();
+            entries.sort_by_key(fs::DirEntry::file_name);
+            for entry in entries.iter().take(50) {
+                let kind = entry.metadata().map_or_else(|_| "?".into(), |meta| meta.len().to_string());
+                let _ = writeln!(lines, "    {} ({kind})", entry.path().to_string_lossy().escape_debug());
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    todo.push(entry.path());
+                }
+            }
+            if entries.len() > 50 {
+                let _ = writeln!(lines, "    ... and {} more", entries.len() - 50);
+            }
+        }
+        lines
+    }
+}
+
+/// A command that has ended.
+#[must_use = "ok() or fails_with() must follow"]
+pub struct Run {
+    command: String,
+    output: Output,
+    files: String,
+}
+
+impl Run {
+    /// It ended with 0.
+    #[track_caller]
+    pub fn ok(self) -> Run {
+        self.fails_with(0)
+    }
+
+    /// It ended with this status.
+    #[track_caller]
+    pub fn fails_with(self, code: i32) -> Run {
+        self.expect(self.output.status.code() == Some(code), &format!("exit status {code}"));
+        self
+    }
+
+    /// A signal ended it.
+    #[track_caller]
+    pub fn dies_of(self, signal: i32) -> Run {
+        self.expect(self.output.status.signal() == Some(signal), &format!("death by signal {signal}"));
+        self
+    }
+
+    /// Exit status; `None` if a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
+    /// stdout is exactly this.
+    #[track_caller]
+    pub fn stdout(self, expected: impl AsRef<[u8]>) -> Run {
+        let expected = expected.as_ref();
+        self.expect(self.output.stdout == expected, &format!("stdout {:?}", String::from_utf8_lossy(expected)));
+        self
+    }
+
+    /// stdout has this somewhere.
+    #[track_caller]
+    pub fn stdout_has(self, text: &str) -> Run {
+        self.expect(self.text().contains(text), &format!("{text:?} in stdout"));
+        self
+    }
+
+    /// stderr is empty.
+    #[track_caller]
+    pub fn silent(self) -> Run {
+        self.expect(self.output.stderr.is_empty(), "nothing on stderr");
+        self
+    }
+
+    /// stderr has this somewhere.
+    #[track_caller]
+    pub fn stderr_has(self, text: &str) -> Run {
+        self.expect(String::from_utf8_lossy(&self.output.stderr).contains(text), &format!("{text:?} in stderr"));
+        self
+    }
+
+    /// stdout as bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.output.stdout
+    }
+
+    /// stdout as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    /// stdout, line by line, as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Vec<serde_json::Value> {
+        let parse = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{self}", self = self.report()))
+        };
+        self.text().lines().map(parse).collect()
+    }
+
+    #[track_caller]
+    fn expect(&self, holds: bool, what: &str) {
+        assert!(holds, "expected {what}\n{}", self.report());
+    }
+
+    fn report(&self) -> String {
+        let show = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(4000)]).into_owned();
+        format!(
+            "command: {}\n{}\nstdout: {}\nstderr: {}\nfiles:\n{}",
+            self.command,
+            self.output.status,
+            show(&self.output.stdout),
+            show(&self.output.stderr),
+            self.files
+        )
+    }
+}
+
+/// Whether a program is installed. A test that needs one says loudly when it is skipped.
+pub fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| Path::new(&directory).join(program).is_file())
+}

@@ -1,0 +1,4 @@
+//! All tests of the program: one binary, a file a verb.
+
+mod build;
+mod mailbox;
