@@ -101,7 +101,7 @@ mod tests {
         (b"x!2,RS", b"x", "RS", false),
         (b"x;S", b"x;S", "", true),
         (b"a!b;c", b"a!b;c", "", true),
-        (b"x,S=12:2,S:2,F", b"x,S=12", "FS", false),
+        (b"x,S=12:2,S:2,F", b"x,S=12", "S", false),
         (b"\xff\xfe:2,T", b"\xff\xfe", "T", true),
         (b":2,S", b"", "S", true),
         (b"", b"", "", true),

@@ -22,7 +22,10 @@ pub struct Mailbox {
 
 /// A short mail.
 pub fn mail(subject: &str) -> String {
-    format!("From: Ann <ann@example.org>\nTo: bob@example.org\nSubject: {subject}\nDate: Fri, 21 Nov 1997 09:55:06 -0600\nMessage-ID: <{}@example.org>\n\nhello\n", subject.replace(' ', "."))
+    format!(
+        "From: Ann <ann@example.org>\nTo: bob@example.org\nSubject: {subject}\nDate: Fri, 21 Nov 1997 09:55:06 -0600\nMessage-ID: <{}@example.org>\n\nhello\n",
+        subject.replace(' ', ".")
+    )
 }
 
 impl Mailbox {
@@ -95,14 +98,16 @@ impl Mailbox {
 
     /// Names in new/ and cur/, with the directory.
     pub fn mails(&self) -> BTreeSet<OsString> {
-        ["new", "cur"].into_iter().flat_map(|sub| {
-            let entries = fs::read_dir(self.path().join(sub)).into_iter().flatten();
-            entries.map(move |entry| {
-                let name = entry.expect("read the directory").file_name();
-                OsString::from_vec([sub.as_bytes(), b"/", name.as_bytes()].concat())
+        ["new", "cur"]
+            .into_iter()
+            .flat_map(|sub| {
+                let entries = fs::read_dir(self.path().join(sub)).into_iter().flatten();
+                entries.map(move |entry| {
+                    let name = entry.expect("read the directory").file_name();
+                    OsString::from_vec([sub.as_bytes(), b"/", name.as_bytes()].concat())
+                })
             })
-        })
-        .collect()
+            .collect()
     }
 
     /// The folder holds exactly these mails.
