@@ -5,18 +5,17 @@
 //! | offset | size | field       | meaning                                                                           |
 //! |-------:|-----:|-------------|-----------------------------------------------------------------------------------|
 //! |      0 |    8 | marker      | random for each index file, with bytes that neither UTF-8 nor a file name can hold |
-//! |      8 |    4 | len         | length of the entry, a multiple of 8                                              |
-//! |     12 |    4 | crc         | CRC32C of index id, offset of the entry, `len`, and all that follows              |
+//! |      8 |    2 | len         | length of the entry, a multiple of 8                                              |
+//! |     10 |    2 | bits        | 0-6: text fields that were cut, in their order below; 7: header never read; 8: no mail, only raises UIDNEXT; 9: in_reply_to is the last id of references and not stored |
+//! |     12 |    4 | crc         | CRC32C of index id, offset of the entry, `len`, `bits`, and all that follows     |
 //! |     16 |    4 | uid         | UID                                                                               |
 //! |     20 |    4 | header_crc  | CRC32C of the header bytes that were read                                         |
 //! |     24 |    8 | added       | change number that brought the entry                                              |
 //! |     32 |    8 | received_ns | mtime of the file, nanoseconds since 1970                                         |
 //! |     40 |    8 | date        | `Date:` in seconds since 1970, the least number if there is none                  |
 //! |     48 |    8 | size        | size of the file                                                                  |
-//! |     56 |    4 | bits        | 0-6: text fields that were cut, in their order below; 7: header never read; 8: no mail, only raises UIDNEXT |
-//! |     60 |    4 | zero        |                                                                                   |
-//! |     64 |   16 | lens        | lengths, u16 each, of the eight strings                                           |
-//! |     80 |      | strings     | base name (raw bytes), subject, from, to, cc, message_id, in_reply_to, references (UTF-8); zeros up to `len` |
+//! |     56 |   16 | lens        | lengths, u16 each, of the eight strings                                           |
+//! |     72 |      | strings     | base name (raw bytes), subject, from, to, cc, message_id, in_reply_to, references (UTF-8); zeros up to `len` |
 //!
 //! The CRC holds the index id and the entry's own place, so that nothing that a mail contains can pass for an entry.
 
@@ -30,7 +29,8 @@ use crate::maildir::summary::{FIELD_MAX, Fields, Summary};
 #[repr(C)]
 struct Head {
     marker: [u8; 8],
-    len: [u8; 4],
+    len: [u8; 2],
+    bits: [u8; 2],
     crc: [u8; 4],
     uid: [u8; 4],
     header_crc: [u8; 4],
@@ -38,19 +38,20 @@ struct Head {
     received_ns: [u8; 8],
     date: [u8; 8],
     size: [u8; 8],
-    bits: [u8; 4],
-    zero: [u8; 4],
     lens: [[u8; 2]; STRINGS],
 }
 
 const STRINGS: usize = 8;
-const HEAD_LEN: usize = 80;
+/// Place of in_reply_to among the strings.
+const REPLY: usize = 6;
+const HEAD_LEN: usize = 72;
 
 const _: () = assert!(size_of::<Head>() == HEAD_LEN && offset_of!(Head, len) == 8 && offset_of!(Head, crc) == 12);
 const _: () = assert!(offset_of!(Head, uid) == 16 && offset_of!(Head, header_crc) == 20);
 const _: () = assert!(offset_of!(Head, added) == 24 && offset_of!(Head, received_ns) == 32);
 const _: () = assert!(offset_of!(Head, date) == 40 && offset_of!(Head, size) == 48);
-const _: () = assert!(offset_of!(Head, bits) == 56 && offset_of!(Head, lens) == 64);
+const _: () = assert!(offset_of!(Head, bits) == 10 && offset_of!(Head, lens) == 56);
+const _: () = assert!(ENTRY_MAX <= u16::MAX as usize);
 
 /// Alignment of entries.
 pub const ALIGN: u64 = 8;
@@ -66,9 +67,10 @@ pub const ENTRY_MAX: usize = (HEAD_LEN + BASE_MAX + (STRINGS - 1) * FIELD_MAX).n
 
 const _: () = assert!(FIELD_MAX <= u16::MAX as usize);
 
-const CUT_BITS: u32 = 0x7f;
-const UNREADABLE: u32 = 1 << 7;
-const PLACEHOLDER: u32 = 1 << 8;
+const CUT_BITS: u16 = 0x7f;
+const UNREADABLE: u16 = 1 << 7;
+const PLACEHOLDER: u16 = 1 << 8;
+const REPLY_IS_LAST_REFERENCE: u16 = 1 << 9;
 const NO_DATE: i64 = i64::MIN;
 
 /// What an entry keeps of a mail.
@@ -173,22 +175,30 @@ impl<'a> Entry<'a> {
     /// Appends the entry's bytes, with marker, CRC, UID and change number still open. Returns their length.
     pub fn write(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
-        let strings = self.strings();
+        let mut strings = self.strings();
+        // True of nearly every reply, and a sixteenth of all bytes.
+        let reply_is_last = !self.in_reply_to.is_empty() && last_id(self.references) == self.in_reply_to;
+        if reply_is_last {
+            strings[REPLY] = b"";
+        }
         out.resize(start + HEAD_LEN, 0);
         for string in strings {
             out.extend_from_slice(string);
         }
         out.resize(start + (out.len() - start).next_multiple_of(ALIGN as usize), 0);
         let len = out.len() - start;
-        let mut bits = u32::from(self.cut.0);
+        let mut bits = u16::from(self.cut.0);
         if self.unreadable {
             bits |= UNREADABLE;
         }
         if self.placeholder {
             bits |= PLACEHOLDER;
         }
+        if reply_is_last {
+            bits |= REPLY_IS_LAST_REFERENCE;
+        }
         let mut put = |at: usize, field: &[u8]| out[start + at..][..field.len()].copy_from_slice(field);
-        put(offset_of!(Head, len), &(len as u32).to_le_bytes());
+        put(offset_of!(Head, len), &(len as u16).to_le_bytes());
         put(offset_of!(Head, header_crc), &self.header_crc.to_le_bytes());
         put(offset_of!(Head, received_ns), &self.received_ns.to_le_bytes());
         put(offset_of!(Head, date), &self.date.unwrap_or(NO_DATE).to_le_bytes());
@@ -253,10 +263,10 @@ impl Seal {
         if head[..8] != self.marker {
             return Err(BadEntry::Marker);
         }
-        let claimed = u32::from_le_bytes(head[8..12].try_into().expect("4 of 16 bytes"));
+        let claimed = u16::from_le_bytes([head[8], head[9]]);
         match claimed as usize {
             len @ ENTRY_MIN..=ENTRY_MAX if len.is_multiple_of(ALIGN as usize) => Ok(len),
-            _ => Err(BadEntry::Len(claimed)),
+            _ => Err(BadEntry::Len(claimed.into())),
         }
     }
 
@@ -290,7 +300,9 @@ fn parse(entry: &[u8]) -> Option<Entry<'_>> {
     let base = next(0)?;
     let mut text = |n| std::str::from_utf8(next(n)?).ok();
     let date = i64::from_le_bytes(take(entry, offset_of!(Head, date)));
-    let bits = u32::from_le_bytes(take(entry, offset_of!(Head, bits)));
+    let bits = u16::from_le_bytes(take(entry, offset_of!(Head, bits)));
+    let [subject, from, to, cc, message_id, in_reply_to, references] =
+        [text(1)?, text(2)?, text(3)?, text(4)?, text(5)?, text(REPLY)?, text(7)?];
     Some(Entry {
         uid: Uid::new(u32::from_le_bytes(take(entry, offset_of!(Head, uid))))?,
         added: u64::from_le_bytes(take(entry, offset_of!(Head, added))),
@@ -302,14 +314,19 @@ fn parse(entry: &[u8]) -> Option<Entry<'_>> {
         unreadable: bits & UNREADABLE != 0,
         placeholder: bits & PLACEHOLDER != 0,
         base,
-        subject: text(1)?,
-        from: text(2)?,
-        to: text(3)?,
-        cc: text(4)?,
-        message_id: text(5)?,
-        in_reply_to: text(6)?,
-        references: text(7)?,
+        subject,
+        from,
+        to,
+        cc,
+        message_id,
+        in_reply_to: if bits & REPLY_IS_LAST_REFERENCE == 0 { in_reply_to } else { last_id(references) },
+        references,
     })
+}
+
+/// The last of ids that are separated by one space.
+fn last_id(references: &str) -> &str {
+    references.rsplit(' ').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -338,6 +355,21 @@ mod tests {
         let entry = seal().open(&bytes, 4096).unwrap();
         let expected = Entry { uid: Uid::new(12).unwrap(), added: 34, ..Entry::new(b"1.\xff:x", -7, 99, &summary) };
         assert_eq!(entry, expected);
+    }
+
+    #[test]
+    fn a_reply_to_the_last_reference_is_stored_once() {
+        let lens =
+            [("<a@b> <c@d>", "<c@d>"), ("<a@b> <c@d>", "<a@b>"), ("", "<c@d>"), ("", "")].map(|(refs, reply)| {
+                let summary = Summary { references: refs.into(), in_reply_to: reply.into(), ..Summary::default() };
+                let mut bytes = Vec::new();
+                Entry::new(b"1.x", 0, 0, &summary).write(&mut bytes);
+                seal().close(&mut bytes, 4096, Uid::FIRST, 1);
+                let entry = seal().open(&bytes, 4096).unwrap();
+                assert_eq!((entry.references, entry.in_reply_to), (refs, reply));
+                bytes.len()
+            });
+        assert!(lens[0] < lens[1]);
     }
 
     #[test]
@@ -370,7 +402,7 @@ mod tests {
             to: text.clone(),
             cc: text.clone(),
             message_id: text.clone(),
-            in_reply_to: text.clone(),
+            in_reply_to: "y".repeat(FIELD_MAX),
             references: text,
             ..Summary::default()
         };
