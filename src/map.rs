@@ -5,6 +5,7 @@
 //! files are never cut while they are mapped (see `docs/design.md`, "Publishing"), so a page that was inside the file
 //! once stays inside.
 #![allow(unsafe_code)]
+#![allow(clippy::cast_ptr_alignment)] // each SAFETY comment says why the pointer is aligned
 
 use std::fs::File;
 use std::io;

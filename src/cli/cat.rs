@@ -35,6 +35,6 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         })
     };
     cat(&mut folder, &wanted, copy, &mut |error| bad.push(error))?;
-    bad.iter().for_each(|error| out.failed(error));
+    out.failed_all(&bad);
     Ok(Exit::Done)
 }

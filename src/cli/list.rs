@@ -125,7 +125,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         },
         &mut |error| bad.push(error),
     )?;
-    bad.iter().for_each(|error| out.failed(error));
+    out.failed_all(&bad);
     for uid in unprintable {
         out.problem(format_args!("UID {uid}: its path holds a newline; use --paths -0"));
     }

@@ -77,6 +77,13 @@ impl Output {
         self.error(error, error.hint());
     }
 
+    /// [`Output::failed`] for several.
+    pub fn failed_all(&mut self, errors: &[Error]) {
+        for error in errors {
+            self.failed(error);
+        }
+    }
+
     /// Things that could not be dealt with.
     pub fn problems(&self) -> usize {
         self.problems

@@ -54,9 +54,9 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         }
     };
     maildex::ops::show::show(&mut folder, &wanted, &mut |message| records.with(message, &mut print), &mut |error| {
-        bad.push(error)
+        bad.push(error);
     })?;
-    bad.iter().for_each(|error| out.failed(error));
+    out.failed_all(&bad);
     Ok(Exit::Done)
 }
 

@@ -8,6 +8,10 @@ pub fn field(out: &mut impl Write, text: &str) -> io::Result<()> {
     if text.is_empty() {
         return out.write_all(b"-");
     }
+    // Nearly no text has anything to escape. C1 control characters begin with 0xC2 in UTF-8.
+    if !text.bytes().any(|b| b < b' ' || matches!(b, b'\\' | 0x7f | 0xc2)) {
+        return out.write_all(text.as_bytes());
+    }
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| c.is_control() || c == '\\') {
         out.write_all(&rest.as_bytes()[..at])?;
@@ -35,7 +39,7 @@ mod tests {
             ("", "-"),
             ("plain Grüße", "plain Grüße"),
             ("a\tb\nc\rd\\e", "a\\tb\\nc\\rd\\\\e"),
-            ("\u{1b}[0m\u{85}", "\\x1b[0m\\u{85}"),
+            ("\u{1b}[0m\u{85}\u{c2}\u{7f}", "\\x1b[0m\\u{85}\u{c2}\\x7f"),
         ] {
             let mut out = Vec::new();
             field(&mut out, text).unwrap();

@@ -6,16 +6,16 @@
 //! |-------:|-----:|-------------|-----------------------------------------------------------------------------------|
 //! |      0 |    8 | marker      | random for each index file, with bytes that neither UTF-8 nor a file name can hold |
 //! |      8 |    2 | len         | length of the entry, a multiple of 8                                              |
-//! |     10 |    2 | bits        | 0-6: text fields that were cut, in their order below; 7: header never read; 8: no mail, only raises UIDNEXT; 9: in_reply_to is the last id of references and not stored |
+//! |     10 |    2 | bits        | 0-6: text fields that were cut, in their order below; 7: header never read; 8: no mail, only raises UIDNEXT; 9: `in_reply_to` is the last id of references and not stored |
 //! |     12 |    4 | crc         | CRC32C of index id, offset of the entry, `len`, `bits`, and all that follows     |
 //! |     16 |    4 | uid         | UID                                                                               |
-//! |     20 |    4 | header_crc  | CRC32C of the header bytes that were read                                         |
+//! |     20 |    4 | `header_crc`  | CRC32C of the header bytes that were read                                         |
 //! |     24 |    8 | added       | change number that brought the entry                                              |
-//! |     32 |    8 | received_ns | mtime of the file, nanoseconds since 1970                                         |
+//! |     32 |    8 | `received_ns` | mtime of the file, nanoseconds since 1970                                         |
 //! |     40 |    8 | date        | `Date:` in seconds since 1970, the least number if there is none                  |
 //! |     48 |    8 | size        | size of the file                                                                  |
 //! |     56 |   16 | lens        | lengths, u16 each, of the eight strings                                           |
-//! |     72 |      | strings     | base name (raw bytes), subject, from, to, cc, message_id, in_reply_to, references (UTF-8); zeros up to `len` |
+//! |     72 |      | strings     | base name (raw bytes), subject, from, to, cc, `message_id`, `in_reply_to`, references (UTF-8); zeros up to `len` |
 //!
 //! The CRC holds the index id and the entry's own place, so that nothing that a mail contains can pass for an entry.
 
@@ -42,7 +42,7 @@ struct Head {
 }
 
 const STRINGS: usize = 8;
-/// Place of in_reply_to among the strings.
+/// Place of `in_reply_to` among the strings.
 const REPLY: usize = 6;
 const HEAD_LEN: usize = 72;
 

@@ -11,9 +11,9 @@
 //! |     16 |   16 | id           | random; kept over compaction                                                |
 //! |     32 |    8 | generation   | G of `maildex.index.G`                                                      |
 //! |     40 |    8 | marker       | random; begins each entry of this index file; has a NUL and an 0xFF         |
-//! |     48 |   16 | hash_key     | random; key of the SipHash-1-3 of base names                                |
-//! |     64 |    4 | uid_validity | UIDVALIDITY (RFC 9051, 2.3.1.1)                                             |
-//! |     68 |    4 | uid_floor    | UIDs up to this one had been given out when this generation was made, 0 for none |
+//! |     48 |   16 | `hash_key`     | random; key of the SipHash-1-3 of base names                                |
+//! |     64 |    4 | `uid_validity` | UIDVALIDITY (RFC 9051, 2.3.1.1)                                             |
+//! |     68 |    4 | `uid_floor`    | UIDs up to this one had been given out when this generation was made, 0 for none |
 //!
 //! The index file's entries begin at 4096. The offsets file's header page goes on, after 56 zero bytes, with words
 //! that the writer changes in place, each with its own checksum:

@@ -6,7 +6,7 @@
 //! | 26-51 | flags `a`-`z`                                                                           |
 //! |    52 | NEW: the file is in `new/`                                                              |
 //! |    53 | EXPUNGED: the mail is gone, its UID is dead                                             |
-//! |    54 | NO_INFO: the name has no `:2,`                                                          |
+//! |    54 | `NO_INFO`: the name has no `:2,`                                                          |
 //! |    55 | NONCANONICAL: base and flags do not give the name, it must be looked up                 |
 //! |    56 | UNREADABLE: the mail could not be opened, its entry has a base name only                |
 //! |    57 | EMPTY: the mail had no bytes when it was indexed                                        |

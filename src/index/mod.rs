@@ -42,7 +42,7 @@ pub struct Index {
     offsets_file: File,
     offsets_id: FileId,
     offsets: OffsetsMap,
-    index_file: File,
+    entries_file: File,
     writable: bool,
     /// UIDs up to this one stand in entries that never got a slot; see `recover`.
     burnt: u32,
@@ -154,7 +154,7 @@ impl Index {
 
     /// A map of the index file as long as it is now.
     pub fn map_entries(&self) -> Result<IndexMap> {
-        IndexMap::new(&self.index_file).map_err(|source| Error::Io {
+        IndexMap::new(&self.entries_file).map_err(|source| Error::Io {
             path: self.index_path(),
             doing: "cannot map",
             source,

@@ -37,7 +37,7 @@ impl Index {
             let identity =
                 Identity::decode(Kind::Offsets, &offsets.record()).map_err(|bad| bad_header(path(), &bad))?;
             match open_index_file(dir, &identity, writable) {
-                Ok(index_file) => {
+                Ok(entries_file) => {
                     let seal = Seal::new(&identity.id, identity.marker);
                     let dir = Arc::clone(dir);
                     return Ok(Some(Index {
@@ -47,7 +47,7 @@ impl Index {
                         offsets_file,
                         offsets_id,
                         offsets,
-                        index_file,
+                        entries_file,
                         writable,
                         burnt: 0,
                     }));

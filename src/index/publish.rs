@@ -187,7 +187,7 @@ impl<'l> Writer<'l> {
             return Ok(());
         }
         self.begin()?;
-        let file = &self.index.index_file;
+        let file = &self.index.entries_file;
         let path = || self.index.index_path();
         let len = self.pending.len() as u64;
         reserve(file, self.pending_at, len, true).map_err(Error::io("cannot allocate", path()))?;
@@ -220,7 +220,7 @@ impl<'l> Writer<'l> {
         self.begin()?;
         self.write_entries()?;
         if self.written {
-            self.sync(&self.index.index_file)?;
+            self.sync(&self.index.entries_file)?;
             self.written = false;
         }
         let change = self.change();
@@ -293,7 +293,7 @@ impl Index {
 
     /// Length of the index file in bytes.
     pub(crate) fn index_len(&self) -> Result<u64> {
-        let stat = rustix::fs::fstat(&self.index_file).map_err(Error::io("cannot stat", self.index_path()))?;
+        let stat = rustix::fs::fstat(&self.entries_file).map_err(Error::io("cannot stat", self.index_path()))?;
         Ok(stat.st_size as u64)
     }
 

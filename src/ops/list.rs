@@ -131,7 +131,7 @@ fn order(
     match sort {
         Sort::Uid => {}
         Sort::Date => {
-            by(|message| Key::Number(message.entry.date.unwrap_or(message.entry.received_ns / 1_000_000_000)))
+            by(|message| Key::Number(message.entry.date.unwrap_or(message.entry.received_ns / 1_000_000_000)));
         }
         Sort::Arrival => by(|message| Key::Number(message.entry.received_ns)),
         Sort::Size => by(|message| Key::Number(message.entry.size as i64)),

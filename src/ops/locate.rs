@@ -37,12 +37,11 @@ pub fn locate(
         }
         MessageRef::Base(name) => base_of(name),
     };
-    match snapshot.find_base(base, entries)? {
-        Some(slot) => Ok(vec![slot.no()]),
-        None => {
-            missing(unknown(format!("with the base name {}", String::from_utf8_lossy(base))));
-            Ok(Vec::new())
-        }
+    if let Some(slot) = snapshot.find_base(base, entries)? {
+        Ok(vec![slot.no()])
+    } else {
+        missing(unknown(format!("with the base name {}", String::from_utf8_lossy(base))));
+        Ok(Vec::new())
     }
 }
 

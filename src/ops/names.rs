@@ -15,11 +15,14 @@ use crate::ops::Message;
 /// Tries to reach a file that is renamed under our hands.
 const MAX_TRIES: usize = 10;
 
+/// Directory and file name, by base name.
+type OddNames = HashMap<Vec<u8>, (Sub, Vec<u8>)>;
+
 /// File names of many messages. Nearly all names follow from base and flags; for the others the directories are
 /// listed, once.
 #[derive(Debug, Default)]
 pub struct Names {
-    listed: Option<HashMap<Vec<u8>, (Sub, Vec<u8>)>>,
+    listed: Option<OddNames>,
 }
 
 impl Names {
@@ -49,8 +52,8 @@ fn computed(status: Status, base: &[u8]) -> Option<(Sub, Vec<u8>)> {
 }
 
 /// All names that do not follow from base and flags, by base.
-fn odd_names(maildir: &Maildir) -> Result<HashMap<Vec<u8>, (Sub, Vec<u8>)>> {
-    let mut names = HashMap::new();
+fn odd_names(maildir: &Maildir) -> Result<OddNames> {
+    let mut names = OddNames::new();
     each_name(maildir, |sub, name| {
         let parsed = Name::parse(name);
         if !parsed.is_canonical() {

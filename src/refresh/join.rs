@@ -90,12 +90,11 @@ impl<'l> Names<'l> {
             let other = &candidates[at as usize];
             other.hash == candidate.hash && Name::parse(listed(listings, other).name).base == base
         };
-        match table.find(candidate.hash, same) {
-            Some(&first) => self.twins.entry(first).or_default().push(candidate),
-            None => {
-                table.insert_unique(candidate.hash, candidates.len() as u32, hash_of);
-                candidates.push(candidate);
-            }
+        if let Some(&first) = table.find(candidate.hash, same) {
+            self.twins.entry(first).or_default().push(candidate);
+        } else {
+            table.insert_unique(candidate.hash, candidates.len() as u32, hash_of);
+            candidates.push(candidate);
         }
     }
 

@@ -121,7 +121,7 @@ fn refresh_locked(
         }
         Found::OffsetsOnly(orphans) => {
             report.rebuilt = Some(orphans.reason.to_string());
-            from_offsets_file(folder, orphans, options, lock)?
+            from_offsets_file(folder, &orphans, options, lock)?
         }
     };
     let writer = Writer::new(index, lock)?;
@@ -561,7 +561,7 @@ fn name_exists(folder: &Folder, sub: Sub, name: &[u8]) -> bool {
 
 /// The index file is lost: its entries are made again from the mail, under the UIDs that the offsets file has. A UID
 /// stays where hash of the base name and inode both fit; the other UIDs die.
-fn from_offsets_file(folder: &Folder, orphans: Orphans, options: Options, lock: &Lock) -> Result<Index> {
+fn from_offsets_file(folder: &Folder, orphans: &Orphans, options: Options, lock: &Lock) -> Result<Index> {
     let maildir = folder.maildir();
     let dirs: Subs = Sub::ALL.map(|sub| maildir.sub(sub).ok());
     let listing = |dir: &Option<_>| dir.as_ref().map(Listing::read).transpose();

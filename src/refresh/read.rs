@@ -21,10 +21,10 @@ use crate::maildir::{Sub, mtime_ns, name, open_mail};
 const THREADS: usize = 16;
 
 /// Mails that a thread takes at a time.
-const CHUNK: usize = 32;
+const CHUNK: usize = 64;
 
 /// Chunks that may be ahead of the one that is waited for: a bound for memory.
-const AHEAD: usize = 8 * THREADS;
+const AHEAD: usize = 4 * THREADS;
 
 /// Fewer mails than this are not worth a thread.
 const WORTH_THREADS: usize = 128;
@@ -171,7 +171,7 @@ impl Gate {
 
     fn taken(&self, number: usize) {
         self.state.lock().expect("no thread panics with the gate").1 = number + 1;
-        self.moved.notify_all();
+        self.moved.notify_one(); // one chunk more is one thread more that may go on
     }
 
     /// However the taking ends, the threads end, too.
