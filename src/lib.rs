@@ -13,7 +13,7 @@
 //! - Either of the two files gives back every UID.
 //! - Any bytes in them give a clear error, never a crash or a wrong answer.
 //!
-//! The layers, each of which knows only those before it: [`maildir`] is the folder as other programs see it, [`format`]
+//! The layers, each of which knows only those before it: [`maildir`] is the folder as other programs see it, [`mod@format`]
 //! the bytes of our files, [`map`] the fence around mapped memory, [`lock`] the folder lock, [`index`] opens, finds,
 //! publishes and recovers, [`folder`] puts these together, [`refresh`] brings the index up to date, [`query`] says which
 //! messages are meant, and [`ops`] has one function for each thing that a user can ask for.
