@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use maildex::folder::Folder;
@@ -10,6 +10,9 @@ use maildex::ops::build::{Options, Progress, Report, build};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::{json, signals};
+
+/// Work shorter than this needs no progress bar.
+const BAR_AFTER: Duration = Duration::from_millis(300);
 
 /// Make the index of a folder, or bring it up to date
 ///
@@ -36,7 +39,7 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let folder = Folder::open(&args.folder)?;
     let options = Options { full: args.full, accept_removals: args.accept_removals, heal: true };
-    let bar = Bar::new(out.shows_progress());
+    let mut bar = Bar::new(out.shows_progress());
     let done = build(
         &folder,
         options,
@@ -65,23 +68,27 @@ pub fn until_asked(_: Progress) -> ControlFlow<()> {
     if signals::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
+/// A progress bar that comes when the work takes long enough to wonder about.
 struct Bar {
     bar: ProgressBar,
+    since: Instant,
+    visible: bool,
 }
 
 impl Bar {
     fn new(visible: bool) -> Bar {
-        let bar = if visible { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{bar:32} {pos}/{len} messages, {per_sec}, {eta} left");
-        bar.set_style(style.expect("the template is right"));
-        Bar { bar }
+        Bar { bar: ProgressBar::hidden(), since: Instant::now(), visible }
     }
 
-    fn show(&self, progress: Progress) -> ControlFlow<()> {
-        if self.bar.length() != Some(progress.total as u64) {
-            self.bar.set_length(progress.total as u64);
+    fn show(&mut self, progress: Progress) -> ControlFlow<()> {
+        if self.visible && self.bar.is_hidden() && self.since.elapsed() > BAR_AFTER {
+            let style = ProgressStyle::with_template("{bar:32} {pos}/{len} messages, {per_sec}, {eta} left");
+            self.bar = ProgressBar::new(0).with_style(style.expect("the template is right"));
         }
-        self.bar.set_position(progress.done as u64);
+        if !self.bar.is_hidden() {
+            self.bar.set_length(progress.total as u64);
+            self.bar.set_position(progress.done as u64);
+        }
         until_asked(progress)
     }
 
