@@ -171,12 +171,7 @@ impl<'l> NewGeneration<'l> {
         self.dir.sync()?;
         self.dir.rename(OFFSETS_TMP, OFFSETS)?;
         self.dir.sync()?;
-        for generation in generations(&self.dir)? {
-            if generation != self.identity.generation {
-                self.dir.unlink(&index_name(generation))?;
-            }
-        }
-        Ok(())
+        remove_others(&self.dir, self.identity.generation)
     }
 
     fn write_offsets(&self, start: &Start) -> Result<()> {
@@ -206,9 +201,23 @@ impl<'l> NewGeneration<'l> {
                 header.set_stamp(sub, &stamp);
             }
         }
-        header.set_marks(if start.complete { Marks::COMPLETE } else { Marks::NONE });
+        // Who begins a generation goes on to write in it. If killed before, somebody must remove what is left of the
+        // old one, see `recover`.
+        header.set_marks(if start.complete { Marks::WRITING.with(Marks::COMPLETE) } else { Marks::WRITING });
         sync(&file, &path)
     }
+}
+
+/// Removes what a killed writer may have left beside a generation: the index files of others, and unfinished ones.
+pub(crate) fn remove_others(dir: &Dir, named: u64) -> Result<()> {
+    dir.unlink(INDEX_TMP)?;
+    dir.unlink(OFFSETS_TMP)?;
+    for generation in generations(dir)? {
+        if generation != named {
+            dir.unlink(&index_name(generation))?;
+        }
+    }
+    Ok(())
 }
 
 fn sync(file: &File, path: &std::path::Path) -> Result<()> {

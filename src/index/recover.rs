@@ -16,7 +16,7 @@ use crate::format::header::{Identity, Kind, Marks};
 use crate::format::status::Status;
 use crate::format::word::Number;
 use crate::format::{SlotNo, Uid};
-use crate::index::generation::{NewGeneration, Start, counter_after, generations, new_marker};
+use crate::index::generation::{NewGeneration, Start, counter_after, generations, new_marker, remove_others};
 use crate::index::open::read_identity;
 use crate::index::publish::SlotData;
 use crate::index::walk::{Stretch, walk};
@@ -94,6 +94,7 @@ impl Index {
         let header = self.header();
         let marks = header.marks().unwrap_or(Marks::NONE);
         self.begin_writing(marks)?;
+        remove_others(&self.dir, self.identity.generation)?;
         let published = header.count().unwrap_or(0).min(self.capacity());
         let good = self.good_slots(published)?;
         for no in (good..self.capacity() as u32).map(SlotNo) {

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// The program under test.
 pub fn maildex() -> PathBuf {
@@ -31,7 +33,18 @@ pub fn mail(subject: &str) -> String {
 impl Mailbox {
     /// An empty Maildir.
     pub fn new() -> Mailbox {
-        let mailbox = Mailbox { temp: tempfile::tempdir().expect("a temporary directory") };
+        Mailbox::in_directory(&std::env::temp_dir())
+    }
+
+    /// An empty Maildir in memory, where there is one, for tests that make thousands. What a kill leaves is the same.
+    pub fn in_memory() -> Mailbox {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Mailbox::in_directory(memory) } else { Mailbox::new() }
+    }
+
+    fn in_directory(directory: &Path) -> Mailbox {
+        skips(); // forgets those of an earlier run
+        let mailbox = Mailbox { temp: tempfile::tempdir_in(directory).expect("a temporary directory") };
         for sub in ["cur", "new", "tmp"] {
             fs::create_dir_all(mailbox.path().join(sub)).expect("make the Maildir");
         }
@@ -86,11 +99,13 @@ impl Mailbox {
     }
 
     /// Runs a verb on the folder; [`Run::ok`] or [`Run::fails_with`] must follow.
+    #[must_use = "ok() or fails_with() must follow"]
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
         self.finish(&mut self.command(arguments))
     }
 
     /// Runs any command to its end.
+    #[must_use = "ok() or fails_with() must follow"]
     pub fn finish(&self, command: &mut Command) -> Run {
         let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
         Run { command: format!("{command:?}"), output, files: self.tree() }
@@ -156,7 +171,6 @@ impl Mailbox {
 }
 
 /// A command that has ended.
-#[must_use = "ok() or fails_with() must follow"]
 pub struct Run {
     command: String,
     output: Output,
@@ -242,7 +256,8 @@ impl Run {
         assert!(holds, "expected {what}\n{}", self.report());
     }
 
-    fn report(&self) -> String {
+    /// Everything about it, for a panic.
+    pub fn report(&self) -> String {
         let show = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(4000)]).into_owned();
         format!(
             "command: {}\n{}\nstdout: {}\nstderr: {}\nfiles:\n{}",
@@ -253,6 +268,33 @@ impl Run {
             self.files
         )
     }
+}
+
+/// Says that something was not tested, and how to have it tested; fails instead where `MAILDEX_NO_SKIP` is set (CI).
+///
+/// libtest has no "skipped" and hides what a passing test prints. So this goes around it, to the real stderr, and into
+/// the file `skipped` in Cargo's `target/tmp`, which whoever runs the tests can print at the end.
+pub fn skipped(what: &str, how: &str) {
+    let line = format!("SKIPPED: {what}; to have it tested: {how}\n");
+    assert!(std::env::var_os("MAILDEX_NO_SKIP").is_none_or(|value| value.is_empty()), "MAILDEX_NO_SKIP is set. {line}");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    let file = fs::OpenOptions::new().create(true).append(true).open(skips());
+    file.and_then(|mut file| file.write_all(line.as_bytes())).expect("note what was skipped");
+}
+
+/// Prints figures of a test that passed: past libtest, which would hide them.
+pub fn figures(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// The list of what was skipped in this run; that of an earlier one is removed.
+fn skips() -> &'static Path {
+    static LIST: OnceLock<PathBuf> = OnceLock::new();
+    LIST.get_or_init(|| {
+        let list = Path::new(env!("CARGO_TARGET_TMPDIR")).join("skipped");
+        let _ = fs::remove_file(&list);
+        list
+    })
 }
 
 /// Whether a program is installed. A test that needs one says loudly when it is skipped.

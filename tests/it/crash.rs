@@ -1,0 +1,499 @@
+//! Kills the program at every step and wants everything right afterwards.
+//!
+//! A step is a system call that changes something (strace delivers SIGKILL just before the Nth of a kind), or a store
+//! into a mapped file (the program itself dies just before the Nth, see `src/failpoint.rs`). A [`Sweep`] is a folder, a
+//! command, and what that command may do to the mail; it tries each step in a folder of its own, looks at what is left,
+//! lets `build` bring it in order, and looks again. What is right is worked out in `oracle.rs`.
+//!
+//! `MAILDEX_LONG=1` also kills the recovery at every step, after a first kill at every step; else a part, always the
+//! same, is taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::mailbox::{Mailbox, Run, figures, installed, mail, skipped};
+use crate::oracle::{self, History, Listed};
+
+const SIGKILL: i32 = 9;
+
+/// Calls that change something. A question mark: not on every architecture.
+const CALLS: &str = "openat,?open,?creat,write,writev,pwrite64,?pwritev,?pwritev2,fallocate,ftruncate,fsync,fdatasync,\
+    msync,?sync_file_range,?rename,?renameat,renameat2,?link,linkat,?unlink,unlinkat,?symlink,symlinkat,?mkdir,mkdirat,\
+    flock,fchmod,?fchmodat,fchown,fchownat,utimensat,fsetxattr,copy_file_range,sendfile";
+
+/// What it takes to stop at system calls.
+const STRACE: &str = "install strace, and allow ptrace";
+
+/// Pairs of steps tried where a crash hits the recovery, too.
+const PAIRS: u64 = 60;
+
+/// Where a run is killed.
+#[derive(Debug, Clone)]
+enum Kill {
+    Never,
+    /// Before the so-manieth call of a name, from 1.
+    Call(String, usize),
+    /// Before the so-manieth store into a map, from 1.
+    Store(u64),
+    /// Not killed: the so-manieth call of a name fails with an error.
+    Error(String, usize, &'static str),
+}
+
+/// What can be killed, and how to judge it.
+struct Sweep {
+    name: &'static str,
+    /// Makes the folder; the same each time.
+    folder: fn() -> Place,
+    /// The command to kill, without the folder.
+    command: &'static [&'static str],
+    /// What the command, killed or not, may have done to the mail by the time that `build` has put things right.
+    mail: fn(before: &Files, after: &Files) -> Result<(), String>,
+    /// Of the stores only every so-manieth is tried: for folders that are slow to make, or much like another.
+    step: usize,
+}
+
+type Files = BTreeMap<String, (Vec<u8>, u64, SystemTime)>;
+
+/// A folder, and what was shown of it before.
+struct Place {
+    mailbox: Mailbox,
+    history: History,
+}
+
+impl Place {
+    fn new(mailbox: Mailbox) -> Place {
+        Place { mailbox, history: History::default() }
+    }
+
+    /// Brings the index up to date, and shows it.
+    fn build(mut self) -> Place {
+        self.mailbox.run(["build"]).ok();
+        self.show().expect("a folder to begin with");
+        self
+    }
+
+    /// What is listed now, without a refresh, and the exit status.
+    fn show(&mut self) -> Result<(Option<i32>, Vec<Listed>), String> {
+        let run = self.mailbox.run(["list", "--json", "--no-refresh"]);
+        let listed = oracle::listed(&self.mailbox, &run);
+        self.history.take(&listed).map_err(|why| format!("{why}\n{}", run.report()))?;
+        if ![Some(0), Some(4)].contains(&run.code()) && !listed.is_empty() {
+            return Err(format!("a listing although it failed\n{}", run.report()));
+        }
+        Ok((run.code(), listed))
+    }
+
+    fn run(&self, arguments: &[&str], code: i32) -> Result<Run, String> {
+        let run = self.mailbox.run(arguments);
+        if run.code() == Some(code) { Ok(run) } else { Err(format!("expected exit {code}\n{}", run.report())) }
+    }
+
+    /// `build`, and the folder is as it should be: listed as it is, sound, nothing left over.
+    fn put_right(&mut self) -> Result<Vec<Listed>, String> {
+        self.run(&["build"], 0)?;
+        let (code, listed) = self.show()?;
+        if code != Some(0) {
+            return Err(format!("cannot be listed after a build: exit {code:?}"));
+        }
+        oracle::is_the_folder(&self.mailbox, &listed)?;
+        self.run(&["check"], 0)?;
+        let own = oracle::own_files(&self.mailbox);
+        let indexes = own.iter().filter(|name| name.starts_with("maildex.index.")).count();
+        if indexes != 1 || own.iter().any(|name| name.contains(".tmp")) || own.contains("maildex.lock") {
+            return Err(format!("left over: {own:?}"));
+        }
+        Ok(listed)
+    }
+}
+
+/// The command may not touch the mail at all.
+fn untouched(before: &Files, after: &Files) -> Result<(), String> {
+    let names = |files: &Files| files.keys().cloned().collect::<BTreeSet<_>>();
+    if before == after { Ok(()) } else { Err(format!("mail was touched: {:?}, {:?}", names(before), names(after))) }
+}
+
+impl Sweep {
+    /// Every system call.
+    fn calls(&self) {
+        if !strace_works() {
+            return skipped(&format!("kill sweep {} over system calls", self.name), STRACE);
+        }
+        let points = self.call_points();
+        assert!(points.len() > 8, "{}: only {points:?}", self.name);
+        self.sweep("system calls", points.into_iter().map(|(name, nth)| [Kill::Call(name, nth), Kill::Never]));
+    }
+
+    /// Every store into a map.
+    fn stores(&self) {
+        let points = self.store_points();
+        let step = if long() { 1 } else { self.step };
+        self.sweep("stores", (1..=points).step_by(step).map(|nth| [Kill::Store(nth), Kill::Never]));
+    }
+
+    /// Every call of a name fails with an error once; the command must say so and end with 3.
+    fn errors(&self, name: &str, error: &'static str) {
+        if !strace_works() {
+            return skipped(&format!("{name} failing in {}", self.name), STRACE);
+        }
+        let points: Vec<_> = self.call_points().into_iter().filter(|point| point.0 == name).collect();
+        assert!(!points.is_empty(), "{}: no {name}", self.name);
+        self.sweep(
+            &format!("{name} failing with {error}"),
+            points.into_iter().map(|(name, nth)| [Kill::Error(name, nth, error), Kill::Never]),
+        );
+    }
+
+    /// A store of the command, then a store of the recovery.
+    fn pairs(&self) {
+        let points = self.store_points();
+        // A recovery stores more often than an undisturbed run; at what it does not reach nothing is killed.
+        let seconds = points * 2;
+        let all = points * seconds;
+        let step = if long() { 1 } else { (all / PAIRS).max(1) | 1 };
+        let pairs = (0..all).step_by(step as usize);
+        self.sweep("pairs of stores", pairs.map(|n| [Kill::Store(n % points + 1), Kill::Store(n / points + 1)]));
+    }
+
+    fn sweep(&self, what: &str, points: impl Iterator<Item = [Kill; 2]>) {
+        let expected = self.undisturbed();
+        let (mut tried, mut killed, mut failures) = (0, 0, Vec::new());
+        for point in points {
+            tried += 1;
+            match self.one(&point, &expected) {
+                Ok(kills) => killed += kills,
+                Err(why) => failures.push(format!("{} {:?} {point:?}: {why}", self.name, self.command)),
+            }
+        }
+        let wrong = failures.iter().filter(|why| why.contains("WRONG UID")).count();
+        figures(&format!(
+            "kill sweep {} over {what}: {tried} points, {killed} kills, {} failures, {wrong} wrong UIDs",
+            self.name,
+            failures.len()
+        ));
+        assert!(failures.is_empty(), "{} failures, the first:\n{}", failures.len(), failures[0]);
+        assert!(killed >= tried, "{}: {killed} kills for {tried} points", self.name);
+    }
+
+    /// What an undisturbed run leaves.
+    fn undisturbed(&self) -> Vec<Listed> {
+        let mut place = (self.folder)();
+        let before = oracle::untouchable(&place.mailbox);
+        place.run(self.command, 0).expect("an undisturbed run");
+        let listed = place.put_right().expect("after an undisturbed run");
+        (self.mail)(&before, &oracle::untouchable(&place.mailbox)).expect("after an undisturbed run");
+        listed
+    }
+
+    /// How many stores an undisturbed run makes.
+    fn store_points(&self) -> u64 {
+        for nth in 1.. {
+            let place = (self.folder)();
+            if !kill(&place.mailbox, self.command, &Kill::Store(nth)).expect("a run") {
+                assert!(nth > 1, "the program under test was built without the feature failpoints");
+                return nth - 1;
+            }
+        }
+        unreachable!()
+    }
+
+    /// The changing calls of an undisturbed run, each with its number among those of its name.
+    fn call_points(&self) -> Vec<(String, usize)> {
+        let place = (self.folder)();
+        let log = tempfile::NamedTempFile::new().expect("a temporary file");
+        let mut command = under_strace(&place.mailbox.command(self.command), log.path(), None);
+        place.mailbox.finish(&mut command).ok();
+        let log = fs::read_to_string(log.path()).expect("read the log of strace");
+        let main_thread = log.split_whitespace().next().expect("a thread id");
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut points = Vec::new();
+        for line in log.lines() {
+            let Some((thread, call)) = line.split_once(char::is_whitespace) else { continue };
+            let Some((name, arguments)) = call.trim_start().split_once('(') else { continue };
+            if thread != main_thread || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                continue;
+            }
+            let nth = counts.entry(name).or_default();
+            *nth += 1;
+            let opens = matches!(name, "open" | "openat");
+            if !opens || arguments.contains("O_CREAT") || arguments.contains("O_TMPFILE") {
+                points.push((name.to_string(), *nth));
+            }
+        }
+        points
+    }
+
+    /// One folder, one kill or two. Returns how many there were.
+    fn one(&self, kills: &[Kill; 2], expected: &[Listed]) -> Result<usize, String> {
+        let mut place = (self.folder)();
+        let before = oracle::untouchable(&place.mailbox);
+        let (code_before, shown_before) = place.show()?;
+        let last_before = place.history.last();
+        let mut killed = 0;
+        for (at, commands) in kills.iter().zip([self.command, &["build"]]) {
+            killed += usize::from(kill(&place.mailbox, commands, at)?);
+            let (code, shown) = place.show()?;
+            match code {
+                Some(75) => {}
+                Some(3) if code_before == Some(3) => {}
+                Some(0) => has_not_shrunk(&shown_before, &shown, expected)?,
+                Some(4) if code_before == Some(4) => has_not_shrunk(&shown_before, &shown, expected)?,
+                _ => return Err(format!("list after the kill: exit {code:?}, before it {code_before:?}")),
+            }
+        }
+        let listed = place.put_right()?;
+        like_undisturbed(&listed, expected, last_before)?;
+        (self.mail)(&before, &oracle::untouchable(&place.mailbox))?;
+        let last = place.history.last();
+        place.mailbox.deliver("new/9999999999.last", mail("last"));
+        let listed = place.put_right()?;
+        let newest = listed.last().expect("a mail was delivered");
+        if newest.mail.message_id != "last@example.org" || newest.uid <= last {
+            return Err(format!("UIDNEXT fell: {newest:?}, and UID {last} was shown before"));
+        }
+        Ok(killed)
+    }
+}
+
+/// An answer without a refresh may be old, but never short.
+fn has_not_shrunk(before: &[Listed], now: &[Listed], expected: &[Listed]) -> Result<(), String> {
+    let has = |list: &[Listed], uid| list.iter().any(|listed| listed.uid == uid);
+    match before.iter().find(|was| has(expected, was.uid) && !has(now, was.uid)) {
+        Some(lost) => Err(format!("not listed after the kill: {lost:?}; listed: {now:#?}")),
+        None => Ok(()),
+    }
+}
+
+/// The mails in the same order, and those that were known before under the same UIDs as without the kill. New mail may
+/// have got other UIDs.
+fn like_undisturbed(listed: &[Listed], expected: &[Listed], last_before: u64) -> Result<(), String> {
+    let view = |list: &[Listed]| -> Vec<_> {
+        list.iter().map(|listed| (Some(listed.uid).filter(|&uid| uid <= last_before), listed.mail.clone())).collect()
+    };
+    let (is, should) = (view(listed), view(expected));
+    if is == should { Ok(()) } else { Err(format!("listed: {is:#?}\nwithout a kill: {should:#?}")) }
+}
+
+/// Runs a command that is killed, or fails, at a step. Whether it came that far.
+fn kill(mailbox: &Mailbox, arguments: &[&str], at: &Kill) -> Result<bool, String> {
+    let mut command = mailbox.command(arguments);
+    match at {
+        Kill::Never => return Ok(false),
+        Kill::Call(name, nth) => {
+            command =
+                under_strace(&command, "/dev/null".as_ref(), Some(&format!("inject={name}:signal=KILL:when={nth}")));
+        }
+        Kill::Store(nth) => drop(command.env("MAILDEX_KILL_AT", nth.to_string())),
+        Kill::Error(name, nth, error) => {
+            command =
+                under_strace(&command, "/dev/null".as_ref(), Some(&format!("inject={name}:error={error}:when={nth}")));
+        }
+    }
+    let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    let told = output.stderr.starts_with(b"maildex: /");
+    match (output.status.signal(), output.status.code()) {
+        (Some(SIGKILL), _) => Ok(true),
+        (_, Some(0)) => Ok(false),
+        (_, Some(3)) if told && matches!(at, Kill::Error(..)) => Ok(true),
+        _ => Err(format!("{command:?} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+/// The same command under strace.
+fn under_strace(command: &Command, log: &std::path::Path, inject: Option<&str>) -> Command {
+    let mut strace = Command::new("strace");
+    strace.arg("-f").arg("-o").arg(log).args(["-e", &format!("trace={CALLS}")]);
+    if let Some(inject) = inject {
+        strace.args(["-e", inject]);
+    }
+    strace.arg(command.get_program()).args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => strace.env(key, value),
+            None => strace.env_remove(key),
+        };
+    }
+    strace
+}
+
+fn strace_works() -> bool {
+    let traced = || Command::new("strace").args(["-o", "/dev/null", "true"]).output();
+    installed("strace") && traced().is_ok_and(|output| output.status.success())
+}
+
+fn long() -> bool {
+    std::env::var_os("MAILDEX_LONG").is_some_and(|value| value == "1")
+}
+
+/// Mail of all kinds, and no index.
+fn fresh() -> Place {
+    Place::new(
+        Mailbox::in_memory()
+            .messages(4)
+            .message("cur/5.host:2,S", mail("mail 5"))
+            .message("cur/6.host,S=12:2,FRSab", mail("mail 6"))
+            .message("cur/7.host:2,SF", mail("not canonical"))
+            .message("cur/8.host:2,", "")
+            .message("cur/9.host:2,T", "no header at all\n")
+            .message("new/10.host", mail("mail 10"))
+            .message("new/11.host", mail("mail 11"))
+            .message("new/12.host:2,F", mail("mail 12")),
+    )
+}
+
+/// An index exists, and then every kind of change happened.
+fn grown() -> Place {
+    let place = fresh().build();
+    change(&place.mailbox);
+    place
+}
+
+fn change(mailbox: &Mailbox) {
+    mailbox.remove("cur/1.host:2,");
+    mailbox.remove("new/12.host:2,F"); // the last UID
+    mailbox.rename("cur/2.host:2,", "cur/2.host:2,S");
+    mailbox.rename("new/10.host", "cur/10.host:2,S");
+    mailbox.rename("cur/5.host:2,S", "cur/5.host,U=5:2,ST"); // as mbsync does
+    mailbox.deliver("cur/3.host:2,", mail("replaced"));
+    fs::write(mailbox.file("cur/8.host:2,"), mail("filled")).expect("fill the empty mail");
+    for n in 13..16 {
+        mailbox.deliver(format!("new/{n}.host"), mail(&format!("mail {n}")));
+    }
+}
+
+/// The new mail needs another block of the offsets file.
+fn next_block() -> Place {
+    let place = Place::new(Mailbox::in_memory().messages(510)).build();
+    place.mailbox.remove("cur/17.host:2,");
+    for n in 511..516 {
+        place.mailbox.deliver(format!("new/{n}.host"), mail(&format!("mail {n}")));
+    }
+    place
+}
+
+fn offsets_lost() -> Place {
+    let place = grown();
+    place.mailbox.remove("maildex.offsets");
+    place
+}
+
+/// A changed bit in the record at its start.
+fn offsets_damaged() -> Place {
+    let place = grown();
+    flip(&place.mailbox, "maildex.offsets", 20);
+    place
+}
+
+fn index_lost() -> Place {
+    let place = fresh().build();
+    // Names and inodes must fit; what else has changed is as in `change`.
+    place.mailbox.remove("cur/1.host:2,");
+    place.mailbox.remove("new/12.host:2,F");
+    place.mailbox.rename("cur/2.host:2,", "cur/2.host:2,S");
+    place.mailbox.rename("new/10.host", "cur/10.host:2,S");
+    place.mailbox.deliver("new/13.host", mail("mail 13"));
+    place.mailbox.remove("maildex.index.1");
+    place
+}
+
+/// A changed bit in the first entry, whose mail was removed.
+fn index_damaged() -> Place {
+    let place = grown();
+    flip(&place.mailbox, "maildex.index.1", 4096 + 100);
+    place
+}
+
+/// The last sync of a refresh failed: this generation takes no more writes.
+fn sync_failed() -> Place {
+    let place = grown();
+    let inject = Some("inject=fsync:error=EIO:when=2");
+    let failed = under_strace(&place.mailbox.command(["build"]), "/dev/null".as_ref(), inject).output();
+    assert_eq!(failed.expect("strace runs").status.code(), Some(3), "the sync of the offsets file fails");
+    place
+}
+
+fn flip(mailbox: &Mailbox, name: &str, at: usize) {
+    let path = mailbox.file(name);
+    let mut bytes = fs::read(&path).expect("read the file");
+    bytes[at] ^= 4;
+    let mut file = fs::OpenOptions::new().write(true).open(path).expect("open the file");
+    file.seek(SeekFrom::Start(at as u64)).expect("seek");
+    file.write_all(&bytes[at..=at]).expect("change a byte");
+}
+
+/// A refresh that keeps its hands off the mail.
+const BUILD: Sweep = Sweep { name: "fresh", folder: fresh, command: &["build"], mail: untouched, step: 1 };
+const REFRESH: Sweep = Sweep { name: "grown", folder: grown, ..BUILD };
+const READER: Sweep = Sweep { name: "grown, by a reader", command: &["list"], ..REFRESH };
+const NEXT_BLOCK: Sweep = Sweep { name: "next block", folder: next_block, step: 5, ..BUILD };
+const OFFSETS_LOST: Sweep = Sweep { name: "offsets lost", folder: offsets_lost, ..BUILD };
+const OFFSETS_DAMAGED: Sweep = Sweep { name: "offsets damaged", folder: offsets_damaged, step: 3, ..BUILD };
+const INDEX_LOST: Sweep = Sweep { name: "index lost", folder: index_lost, ..BUILD };
+const INDEX_DAMAGED: Sweep = Sweep { name: "index damaged", folder: index_damaged, step: 3, ..BUILD };
+const SYNC_FAILED: Sweep = Sweep { name: "sync failed", folder: sync_failed, step: 3, ..BUILD };
+
+macro_rules! sweeps {
+    ($($calls:ident, $stores:ident: $sweep:expr;)*) => {$(
+        #[test]
+        fn $calls() {
+            $sweep.calls();
+        }
+
+        #[test]
+        fn $stores() {
+            $sweep.stores();
+        }
+    )*};
+}
+
+sweeps! {
+    first_build_killed_at_every_call, first_build_killed_at_every_store: BUILD;
+    refresh_killed_at_every_call, refresh_killed_at_every_store: REFRESH;
+    reader_killed_at_every_call, reader_killed_at_every_store: READER;
+    growing_file_killed_at_every_call, growing_file_killed_at_stores: NEXT_BLOCK;
+    // Killed between the rename of the new offsets file and the removal of the old index, a rebuild left that for ever.
+    lost_offsets_killed_at_every_call, lost_offsets_killed_at_every_store: OFFSETS_LOST;
+    damaged_offsets_killed_at_every_call, damaged_offsets_killed_at_stores: OFFSETS_DAMAGED;
+    lost_index_killed_at_every_call, lost_index_killed_at_every_store: INDEX_LOST;
+    damaged_index_killed_at_every_call, damaged_index_killed_at_stores: INDEX_DAMAGED;
+}
+
+#[test]
+fn failed_sync_killed_at_every_call() {
+    if strace_works() {
+        SYNC_FAILED.calls();
+        SYNC_FAILED.stores();
+    } else {
+        skipped("kill sweep after a failed sync", STRACE);
+    }
+}
+
+#[test]
+fn recovery_killed_at_stores() {
+    REFRESH.pairs();
+    BUILD.pairs();
+    OFFSETS_LOST.pairs();
+    INDEX_LOST.pairs();
+}
+
+#[test]
+fn a_full_disk_is_told_and_harms_nothing() {
+    for sweep in [BUILD, REFRESH, NEXT_BLOCK, OFFSETS_LOST, INDEX_LOST] {
+        sweep.errors("fallocate", "ENOSPC");
+        sweep.errors("pwrite64", "ENOSPC");
+    }
+}
+
+#[test]
+fn a_failed_sync_is_told_and_the_next_build_starts_anew() {
+    for sweep in [BUILD, REFRESH, OFFSETS_LOST, INDEX_LOST] {
+        sweep.errors("fsync", "EIO");
+    }
+    let failed = sync_failed();
+    assert!(oracle::own_files(&failed.mailbox).contains("maildex.index.1"));
+    failed.mailbox.run(["build"]).ok();
+    assert!(oracle::own_files(&failed.mailbox).contains("maildex.index.2"), "a new generation");
+}
