@@ -1,7 +1,7 @@
 //! A Maildir in a temporary directory, and maildex run on it. When something is not as expected, everything that a
 //! reader needs is in the panic: command, status, stdout, stderr, and the files of the folder.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
@@ -86,11 +86,13 @@ impl Mailbox {
     }
 
     /// Runs a verb on the folder; [`Run::ok`] or [`Run::fails_with`] must follow.
+    #[must_use = "ok() or fails_with() must follow"]
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
         self.finish(&mut self.command(arguments))
     }
 
     /// Runs any command to its end.
+    #[must_use = "ok() or fails_with() must follow"]
     pub fn finish(&self, command: &mut Command) -> Run {
         let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
         Run { command: format!("{command:?}"), output, files: self.tree() }
@@ -110,6 +112,21 @@ impl Mailbox {
             .collect()
     }
 
+    /// Our own files with their contents, the lockfile among them.
+    pub fn own_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let names =
+            fs::read_dir(self.path()).expect("read the folder").map(|entry| entry.expect("an entry").file_name());
+        let ours = names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("maildex."));
+        ours.map(|name| (name.clone(), fs::read(self.file(&name)).expect("read our file"))).collect()
+    }
+
+    /// Changes bytes of a file of ours in place, as a failing disk does; `edit` gets all of them.
+    pub fn edit(&self, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = fs::read(self.file(name)).expect("read the file");
+        edit(&mut bytes);
+        fs::write(self.file(name), bytes).expect("write the file");
+    }
+
     /// The folder holds exactly these mails.
     #[track_caller]
     pub fn assert_files<N: AsRef<OsStr>>(&self, expected: impl IntoIterator<Item = N>) {
@@ -126,12 +143,24 @@ impl Mailbox {
     /// UID and path in the folder of every message, as `list --json` has them.
     #[track_caller]
     pub fn listed(&self) -> Vec<(u64, String)> {
-        let run = self.run(["list", "--json"]).ok();
+        self.listed_by(self.run(["list", "--json"]).ok())
+    }
+
+    /// The same of a `list --json` that was run already.
+    #[track_caller]
+    pub fn listed_by(&self, run: Run) -> Vec<(u64, String)> {
         let prefix = format!("{}/", self.path().display());
         let path = |record: &serde_json::Value| {
             record["path"].as_str().expect("a path").strip_prefix(&prefix).expect("in the folder").to_string()
         };
         run.json().iter().map(|record| (record["uid"].as_u64().expect("a UID"), path(record))).collect()
+    }
+
+    /// The folder has exactly these messages, by UID and path.
+    #[track_caller]
+    pub fn assert_listed(&self, expected: &[(u64, &str)]) {
+        let expected: Vec<_> = expected.iter().map(|&(uid, path)| (uid, path.to_string())).collect();
+        assert_eq!(self.listed(), expected);
     }
 
     fn tree(&self) -> String {
@@ -156,7 +185,6 @@ impl Mailbox {
 }
 
 /// A command that has ended.
-#[must_use = "ok() or fails_with() must follow"]
 pub struct Run {
     command: String,
     output: Output,
