@@ -1,5 +1,5 @@
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -50,7 +50,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     );
     bar.clear();
     let report = done?;
-    problems(&report, out);
+    problems(&report, &args.folder, out);
     if args.json {
         json::report(out.stdout(), &args.folder, &report)?;
     } else if out.width().is_some() {
@@ -91,9 +91,10 @@ impl Bar {
 }
 
 /// Tells what could not be dealt with.
-pub fn problems(report: &Report, out: &mut Output) {
+pub fn problems(report: &Report, folder: &Path, out: &mut Output) {
+    let folder = folder.display();
     if let Some(why) = &report.rebuilt {
-        out.note(format_args!("the index was made again, with the same UIDs, because of this: {why}"));
+        out.note(format_args!("{folder}: the index was made again, with the same UIDs, because of this: {why}"));
     }
     for (path, error) in &report.unreadable {
         out.problem(format_args!("{}: cannot read: {error}", path.display()));
@@ -103,17 +104,18 @@ pub fn problems(report: &Report, out: &mut Output) {
         out.problem(format_args!("{second}: not indexed: it has the base name of {first}"));
     }
     if let Some((gone, of)) = report.guarded {
-        let hint = "is everything mounted? if the mail is meant to be gone: maildex build --accept-removals";
         out.problem(format_args!(
-            "{gone} of {of} messages are gone at once and their directory is another one; they are kept in the index"
+            "{folder}: {gone} of {of} messages are gone at once and their directory is another one; they are kept in the index"
         ));
-        out.note(format_args!("hint: {hint}"));
+        out.hint(format_args!(
+            "is everything mounted? if the mail is meant to be gone: maildex build {folder} --accept-removals"
+        ));
     }
     for (path, what) in &report.odd {
         out.note(format_args!("{}: left alone: {what}", path.display()));
     }
     if report.interrupted {
-        out.note(format_args!("stopped; the next build goes on from here"));
+        out.note(format_args!("{folder}: stopped; the next build goes on from here"));
     }
 }
 

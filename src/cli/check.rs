@@ -29,8 +29,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         out.line(format_args!("{}: {} messages, no damage", args.folder.display(), found.messages))?;
         return Ok(Exit::Done);
     }
-    let build = format!("maildex build {}", args.folder.display());
-    out.flush()?;
-    out.note(format_args!("hint: {build} mends what it can without changing a UID"));
+    let build = format!("maildex build {} --full", args.folder.display());
+    out.hint(format_args!("{build} mends what it can without changing a UID"));
     Ok(Exit::No)
 }

@@ -12,7 +12,7 @@ use crate::dir::Dir;
 use crate::error::{Damage, Error, Result};
 use crate::format::block;
 use crate::format::entry::Seal;
-use crate::format::header::{Identity, Kind, Marks};
+use crate::format::header::{self, Identity, Kind, Marks};
 use crate::format::status::Status;
 use crate::format::word::Number;
 use crate::format::{SlotNo, Uid};
@@ -94,7 +94,9 @@ impl Index {
         let header = self.header();
         let marks = header.marks().unwrap_or(Marks::NONE);
         self.begin_writing(marks)?;
-        let published = header.count().unwrap_or(0).min(self.capacity());
+        // A kill cannot tear this word. Without it nobody can tell lost slots from those that were never published.
+        let count = header.count().ok_or_else(|| self.bad_number(header::at::COUNT, "count"))?;
+        let published = count.min(self.capacity());
         let good = self.good_slots(published)?;
         for no in (good..self.capacity() as u32).map(SlotNo) {
             self.slot(no).expect("within capacity").clear();

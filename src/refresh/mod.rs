@@ -23,7 +23,7 @@ use crate::format::status::Status;
 use crate::index::generation::{NewGeneration, Start, first_identity, new_marker};
 use crate::index::publish::{SlotData, Writer};
 use crate::index::recover::{self, Found, Orphans};
-use crate::index::{Entries, Index, generation};
+use crate::index::{Entries, Index, Slot, Snapshot, generation};
 use crate::lock::{Lock, Owner, Wait};
 use crate::maildir::listing::{Listing, Stamp};
 use crate::maildir::{Sub, name};
@@ -45,7 +45,7 @@ const GUARDED_FROM: usize = 20;
 /// How far to go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
-    /// List both directories, whatever their stamps say.
+    /// List both directories, whatever their stamps say; to heal, look at every entry, too.
     pub full: bool,
     /// Believe it, however many messages are gone.
     pub accept_removals: bool,
@@ -124,7 +124,10 @@ fn refresh_locked(
             from_offsets_file(folder, orphans, options, lock)?
         }
     };
-    let writer = Writer::new(index, lock)?;
+    let mut writer = Writer::new(index, lock)?;
+    if options.heal {
+        verify(&writer.snapshot()?, options.full)?;
+    }
     let entries = writer.index().entries()?;
     let mut refresh = Refresh { folder, options, writer, entries, report, missing_before: HashSet::new(), progress };
     let interrupted = refresh.run()?.is_break();
@@ -133,6 +136,16 @@ fn refresh_locked(
     let mut index = writer.finish()?;
     report.total = live(&mut index)?;
     Ok(report)
+}
+
+/// Reads entries only to see whether they hold: of all messages, or of the last, which shows if the file was cut.
+fn verify(snapshot: &Snapshot<'_>, all: bool) -> Result<()> {
+    let mut entries = snapshot.index().entries()?;
+    let hold = |slot: Slot<'_>| {
+        slot.changed()?;
+        entries.read(&slot).map(drop)
+    };
+    if all { snapshot.slots().try_for_each(hold) } else { snapshot.slots().next_back().map_or(Ok(()), hold) }
 }
 
 fn reopen(folder: &Folder) -> Result<Index> {
@@ -508,7 +521,9 @@ impl Refresh<'_> {
     fn is_suspicious(&self, gone: usize, live: usize, pass: &Pass) -> bool {
         let is_new = |sub: Sub| match (self.writer.index().header().stamp(sub), pass.stamps[sub as usize]) {
             (Some(before), Some(now)) => !before.is_same_directory(&now),
-            (None, Some(_)) => true,
+            // Which one it was is not known: the index was made again from its entries, and most of them may be of mail
+            // that was removed long ago.
+            (None, Some(_)) => gone == live,
             (_, None) => false,
         };
         let absent =

@@ -1,5 +1,7 @@
 //! All tests of the program: one binary, a file a verb.
 
 mod build;
+mod build_files;
+mod build_guard;
 mod build_identity;
 mod mailbox;
