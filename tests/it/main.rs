@@ -4,4 +4,6 @@ mod build;
 mod build_files;
 mod build_guard;
 mod build_identity;
+mod list;
+mod list_output;
 mod mailbox;
