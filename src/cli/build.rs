@@ -9,7 +9,7 @@ use maildex::ops::build::{Options, Progress, Report, build};
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::{json, signals};
+use crate::cli::{json, signals, text};
 
 /// Make the index of a folder, or bring it up to date
 ///
@@ -121,7 +121,7 @@ pub fn problems(report: &Report, folder: &Path, out: &mut Output) {
 
 /// One line: what is there, and what changed.
 fn summary(report: &Report) -> String {
-    let mut parts = vec![count(report.total, "message")];
+    let mut parts = vec![text::count(report.total, "message")];
     let changes = [
         (report.added, "added"),
         (report.removed, "removed"),
@@ -139,10 +139,6 @@ fn summary(report: &Report) -> String {
         parts.push("nothing new".into());
     }
     parts.join(", ")
-}
-
-fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Reads `0`, `0.5`, `30s`, `2m`, `1h`, `forever`.

@@ -242,8 +242,14 @@ impl Run {
     /// stderr has this somewhere.
     #[track_caller]
     pub fn stderr_has(self, text: &str) -> Run {
-        self.expect(String::from_utf8_lossy(&self.output.stderr).contains(text), &format!("{text:?} in stderr"));
+        self.stderr_shows(text);
         self
+    }
+
+    /// The same, for a run that is looked at again.
+    #[track_caller]
+    pub fn stderr_shows(&self, text: &str) {
+        self.expect(String::from_utf8_lossy(&self.output.stderr).contains(text), &format!("{text:?} in stderr"));
     }
 
     /// stdout as bytes.
