@@ -20,7 +20,7 @@ use crate::index::generation::{NewGeneration, Start, counter_after, generations,
 use crate::index::open::read_identity;
 use crate::index::publish::SlotData;
 use crate::index::walk::{Stretch, walk};
-use crate::index::{Index, OFFSETS, Slot, index_name};
+use crate::index::{Index, OFFSETS, Slot, Snapshot, index_name};
 use crate::lock::Lock;
 use crate::maildir::Sub;
 use crate::maildir::listing::Stamp;
@@ -158,6 +158,29 @@ impl Index {
         });
         self.burnt = last;
         Ok(())
+    }
+}
+
+impl Snapshot<'_> {
+    /// Looks for damage that a refresh would not meet: in the entries of all messages, or of the last one, which shows
+    /// if the file was cut.
+    pub(crate) fn verify(&self, all: bool) -> Result<()> {
+        let oldest = self.index.header().oldest();
+        if oldest.is_none_or(|oldest| oldest > self.counter) {
+            return Err(self.index.bad_number(header::at::OLDEST, "oldest change"));
+        }
+        let mut entries = self.index.entries()?;
+        let hold = |slot: Slot<'_>| {
+            slot.changed()?;
+            let hash = self.index.identity.hash(entries.read(&slot)?.base);
+            // Of a live message the listing mends it.
+            if slot.hash() == hash || !slot.status()?.has(Status::EXPUNGED) {
+                return Ok(());
+            }
+            let (found, expected) = (format!("{:#018x}", slot.hash()), format!("{hash:#018x}"));
+            Err(self.index.damage(slot.at(super::Column::Hash), "base name hash", found, expected))
+        };
+        if all { self.slots().try_for_each(hold) } else { self.slots().next_back().map_or(Ok(()), hold) }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::format::status::Status;
 use crate::index::generation::{NewGeneration, Start, first_identity, new_marker};
 use crate::index::publish::{SlotData, Writer};
 use crate::index::recover::{self, Found, Orphans};
-use crate::index::{Entries, Index, Slot, Snapshot, generation};
+use crate::index::{Entries, Index, generation};
 use crate::lock::{Lock, Owner, Wait};
 use crate::maildir::listing::{Listing, Stamp};
 use crate::maildir::{Sub, name};
@@ -126,7 +126,7 @@ fn refresh_locked(
     };
     let mut writer = Writer::new(index, lock)?;
     if options.heal {
-        verify(&writer.snapshot()?, options.full)?;
+        writer.snapshot()?.verify(options.full)?;
     }
     let entries = writer.index().entries()?;
     let mut refresh = Refresh { folder, options, writer, entries, report, missing_before: HashSet::new(), progress };
@@ -136,16 +136,6 @@ fn refresh_locked(
     let mut index = writer.finish()?;
     report.total = live(&mut index)?;
     Ok(report)
-}
-
-/// Reads entries only to see whether they hold: of all messages, or of the last, which shows if the file was cut.
-fn verify(snapshot: &Snapshot<'_>, all: bool) -> Result<()> {
-    let mut entries = snapshot.index().entries()?;
-    let hold = |slot: Slot<'_>| {
-        slot.changed()?;
-        entries.read(&slot).map(drop)
-    };
-    if all { snapshot.slots().try_for_each(hold) } else { snapshot.slots().next_back().map_or(Ok(()), hold) }
 }
 
 fn reopen(folder: &Folder) -> Result<Index> {

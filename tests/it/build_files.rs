@@ -164,6 +164,39 @@ fn damage_behind_the_header_is_healed_by_a_full_build() {
 }
 
 #[test]
+fn no_flipped_bit_outlives_a_full_build() {
+    let headers = (0..72).step_by(7).chain((128..312).step_by(6));
+    let slots = (0..6).flat_map(|page| [0, 9, 34].map(|at| 4096 + page * 4096 + at));
+    let offsets = headers.chain(slots).map(|at| ("maildex.offsets", at));
+    let entries = (0..400).step_by(13).map(|at| ("maildex.index.1", at * 2 + 4096));
+    let index = (0..72).step_by(7).map(|at| ("maildex.index.1", at)).chain(entries);
+    let mail = indexed();
+    let sound = mail.own_files();
+    for (name, at) in offsets.chain(index) {
+        // Nothing in the folder changes, so the files can be put back.
+        mail.own_files().keys().for_each(|name| mail.remove(name));
+        for (name, bytes) in &sound {
+            fs::write(mail.file(name), bytes).expect("put our file back");
+        }
+        if at >= sound[name].len() {
+            continue;
+        }
+        mail.edit(name, |bytes| bytes[at] ^= 4);
+        let version = at / 4 == 2;
+        if version {
+            mail.run(["build", "--full"]).fails_with(3).stderr_has("format version");
+            continue;
+        }
+        let run = mail.run(["build", "--full"]);
+        assert_eq!(run.code(), Some(0), "bit of byte {at} of {name}\n{run}");
+        let listed: Vec<_> = LEFT.iter().map(|&(uid, path)| (uid, path.to_string())).collect();
+        assert_eq!(mail.listed(), listed, "bit of byte {at} of {name}");
+        let run = mail.run(["check"]);
+        assert_eq!(run.code(), Some(0), "bit of byte {at} of {name}\n{run}");
+    }
+}
+
+#[test]
 fn a_deleted_index_is_made_again_with_another_uidvalidity() {
     let mail = indexed();
     let before = uidvalidity(&mail);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::ExitStatusExt;
@@ -265,20 +265,21 @@ impl Run {
     /// stdout, line by line, as JSON.
     #[track_caller]
     pub fn json(&self) -> Vec<serde_json::Value> {
-        let parse = |line: &str| {
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{self}", self = self.report()))
-        };
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{self}"));
         self.text().lines().map(parse).collect()
     }
 
     #[track_caller]
     fn expect(&self, holds: bool, what: &str) {
-        assert!(holds, "expected {what}\n{}", self.report());
+        assert!(holds, "expected {what}\n{self}");
     }
+}
 
-    fn report(&self) -> String {
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(4000)]).into_owned();
-        format!(
+        write!(
+            f,
             "command: {}\n{}\nstdout: {}\nstderr: {}\nfiles:\n{}",
             self.command,
             self.output.status,
