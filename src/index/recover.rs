@@ -30,8 +30,8 @@ use crate::system::boot_id;
 /// What a writer finds.
 #[derive(Debug)]
 pub enum Found {
-    /// A good index.
-    Index(Box<Index>),
+    /// A good index; and if it had to be made again from the index file, why.
+    Index(Box<Index>, Option<String>),
     /// None of our files.
     Nothing,
     /// The index file is lost; the offsets file gives the UIDs back, with the names in the folder.
@@ -60,12 +60,16 @@ pub fn open(dir: &Arc<Dir>, lock: &Lock, mode: Mode, damage: Option<Damage>) -> 
         Some(damage) => Err(Error::Damaged(damage)),
         None => Index::open(dir, true),
     };
-    let mut index = match opened {
-        Ok(Some(index)) => index,
+    let (mut index, rebuilt) = match opened {
+        Ok(Some(index)) => (index, None),
         Ok(None) if generations(dir)?.is_empty() => return Ok(Found::Nothing),
-        Ok(None) => from_index_file(dir, lock, mode, None)?,
+        Ok(None) => {
+            let why = format!("{}: no such file", dir.path().join(OFFSETS).display());
+            (from_index_file(dir, lock, mode, None)?, Some(why))
+        }
         Err(Error::Damaged(damage)) if damage.path.ends_with(OFFSETS) => {
-            from_index_file(dir, lock, mode, Some(damage))?
+            let why = damage.to_string();
+            (from_index_file(dir, lock, mode, Some(damage))?, Some(why))
         }
         Err(reason @ Error::Damaged(_)) => return orphans(dir, reason).map(Found::OffsetsOnly),
         Err(error) => return Err(error),
@@ -76,7 +80,7 @@ pub fn open(dir: &Arc<Dir>, lock: &Lock, mode: Mode, damage: Option<Damage>) -> 
     if index.was_interrupted()? {
         index.recover()?;
     }
-    Ok(Found::Index(Box::new(index)))
+    Ok(Found::Index(Box::new(index), rebuilt))
 }
 
 impl Index {

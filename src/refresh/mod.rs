@@ -112,7 +112,10 @@ fn refresh_locked(
     // The lock is held and nothing has been read yet: whoever hears this may defer signals.
     let _ = progress(Progress { done: 0, total: 0 });
     let index = match recover::open(folder.dir(), lock, folder.maildir().file_mode(), damage)? {
-        Found::Index(index) => *index,
+        Found::Index(index, rebuilt) => {
+            report.rebuilt = report.rebuilt.or(rebuilt);
+            *index
+        }
         Found::Nothing => {
             let first = NewGeneration::begin(folder.dir(), lock, folder.maildir().file_mode(), first_identity())?;
             first.commit(&Start::without_history(0, false))?;

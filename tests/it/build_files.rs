@@ -197,6 +197,26 @@ fn no_flipped_bit_outlives_a_full_build() {
 }
 
 #[test]
+fn an_index_that_was_made_again_is_told_with_the_reason() {
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        for lost in [true, false] {
+            let mail = indexed();
+            if lost {
+                mail.remove(name)
+            } else {
+                mail.edit(name, |bytes| bytes.clear())
+            }
+            mail.run(["count"]).fails_with(3).stdout("");
+            let told = mail.run(["build", "--json"]).ok().stderr_has("the index was made again, with the same UIDs");
+            told.stderr_shows(&format!("{}: ", mail.file(name).display()));
+            assert_eq!(told.json()[0]["rebuilt"], true);
+            mail.run(["build", "--json"]).ok().silent().stdout_has("\"rebuilt\":false");
+            mail.assert_sound();
+        }
+    }
+}
+
+#[test]
 fn a_deleted_index_is_made_again_with_another_uidvalidity() {
     let mail = indexed();
     let before = uidvalidity(&mail);

@@ -182,3 +182,34 @@ fn what_a_killed_writer_left_is_worth_a_note_and_no_damage() {
     mail.run(["list", "--uids"]).ok().stdout("1\n2\n3\n4\n5\n");
     mail.run(["check"]).ok().stdout_has("5 messages");
 }
+
+#[test]
+fn no_bytes_whatever_make_a_crash() {
+    let mail = indexed();
+    let sound = mail.own_files();
+    let mut state = 42u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for round in 0..40 {
+        for (name, bytes) in &sound {
+            let mut bytes = bytes.clone();
+            let from = random(bytes.len());
+            let to = bytes.len().min(from + 1 + random(300));
+            match round % 4 {
+                0 => bytes.truncate(from),
+                1 => bytes[from..to].fill(0xff),
+                2 => bytes[from..to].iter_mut().for_each(|byte| *byte = random(256) as u8),
+                _ => bytes.extend_from_within(from..to),
+            }
+            fs::write(mail.file(name), bytes).expect("write our file");
+        }
+        for arguments in
+            [&["check"][..], &["list", "--no-refresh", "--sort", "subject"], &["cat", "--no-refresh", "1:*"]]
+        {
+            let run = mail.run(arguments);
+            assert!(matches!(run.code(), Some(0 | 1 | 3 | 4 | 75)), "round {round}\n{run}");
+        }
+    }
+}

@@ -249,7 +249,7 @@ impl Run {
     /// The same, for a run that is looked at again.
     #[track_caller]
     pub fn stderr_shows(&self, text: &str) {
-        self.expect(String::from_utf8_lossy(&self.output.stderr).contains(text), &format!("{text:?} in stderr"));
+        self.expect(self.errors().contains(text), &format!("{text:?} in stderr"));
     }
 
     /// stdout as bytes.
@@ -260,6 +260,11 @@ impl Run {
     /// stdout as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    /// stderr as text.
+    pub fn errors(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 
     /// stdout, line by line, as JSON.

@@ -6,6 +6,7 @@ mod build_guard;
 mod build_identity;
 mod cat;
 mod check;
+mod cli;
 mod count;
 mod list;
 mod list_output;
