@@ -184,8 +184,11 @@ impl Error {
                 "paths are taken from the working directory; a base name or a UID works anywhere".into()
             }
             Error::KeepsChanging { .. } => "another program is renaming mail there without pause; try again".into(),
-            Error::Guarded { .. } => {
-                "is everything mounted? if the mail is meant to be gone: maildex build --accept-removals".into()
+            Error::Guarded { path, .. } => {
+                let path = path.display();
+                format!(
+                    "is everything mounted? if the mail is meant to be gone: maildex build {path} --accept-removals"
+                )
             }
             Error::Query { .. } => "a query is a UID set (3 or 1:9,12) or words such as unseen, flagged, new".into(),
         })

@@ -1,5 +1,5 @@
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,7 +9,7 @@ use maildex::ops::build::{Options, Progress, Report, build};
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::{json, signals};
+use crate::cli::{json, signals, text};
 
 /// Work shorter than this needs no progress bar.
 const BAR_AFTER: Duration = Duration::from_millis(300);
@@ -53,7 +53,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     );
     bar.clear();
     let report = done?;
-    problems(&report, out);
+    problems(&report, &args.folder, out);
     if args.json {
         json::report(out.stdout(), &args.folder, &report)?;
     } else if out.width().is_some() {
@@ -98,9 +98,10 @@ impl Bar {
 }
 
 /// Tells what could not be dealt with.
-pub fn problems(report: &Report, out: &mut Output) {
+pub fn problems(report: &Report, folder: &Path, out: &mut Output) {
+    let folder = folder.display();
     if let Some(why) = &report.rebuilt {
-        out.note(format_args!("the index was made again, with the same UIDs, because of this: {why}"));
+        out.note(format_args!("{folder}: the index was made again, with the same UIDs, because of this: {why}"));
     }
     for (path, error) in &report.unreadable {
         out.problem(format_args!("{}: cannot read: {error}", path.display()));
@@ -110,23 +111,24 @@ pub fn problems(report: &Report, out: &mut Output) {
         out.problem(format_args!("{second}: not indexed: it has the base name of {first}"));
     }
     if let Some((gone, of)) = report.guarded {
-        let hint = "is everything mounted? if the mail is meant to be gone: maildex build --accept-removals";
         out.problem(format_args!(
-            "{gone} of {of} messages are gone at once and their directory is another one; they are kept in the index"
+            "{folder}: {gone} of {of} messages are gone at once and their directory is another one; they are kept in the index"
         ));
-        out.note(format_args!("hint: {hint}"));
+        out.hint(format_args!(
+            "is everything mounted? if the mail is meant to be gone: maildex build {folder} --accept-removals"
+        ));
     }
     for (path, what) in &report.odd {
         out.note(format_args!("{}: left alone: {what}", path.display()));
     }
     if report.interrupted {
-        out.note(format_args!("stopped; the next build goes on from here"));
+        out.note(format_args!("{folder}: stopped; the next build goes on from here"));
     }
 }
 
 /// One line: what is there, and what changed.
 fn summary(report: &Report) -> String {
-    let mut parts = vec![count(report.total, "message")];
+    let mut parts = vec![text::count(report.total, "message")];
     let changes = [
         (report.added, "added"),
         (report.removed, "removed"),
@@ -144,10 +146,6 @@ fn summary(report: &Report) -> String {
         parts.push("nothing new".into());
     }
     parts.join(", ")
-}
-
-fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Reads `0`, `0.5`, `30s`, `2m`, `1h`, `forever`.

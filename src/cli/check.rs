@@ -6,6 +6,7 @@ use maildex::ops::check::check;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::terminal::escaped;
+use crate::cli::text;
 
 /// Look for damage in the index of a folder, and change nothing
 ///
@@ -26,11 +27,11 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         out.line(escaped(&damage.to_string()))?;
     }
     if found.damage.is_empty() {
-        out.line(format_args!("{}: {} messages, no damage", args.folder.display(), found.messages))?;
+        let messages = text::count(found.messages, "message");
+        out.line(format_args!("{}: {messages}, no damage", args.folder.display()))?;
         return Ok(Exit::Done);
     }
-    let build = format!("maildex build {}", args.folder.display());
-    out.flush()?;
-    out.note(format_args!("hint: {build} mends what it can without changing a UID"));
+    let build = format!("maildex build {} --full", args.folder.display());
+    out.hint(format_args!("{build} mends what it can without changing a UID"));
     Ok(Exit::No)
 }

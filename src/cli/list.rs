@@ -97,7 +97,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let mut records = Records::new(&args.folder, &mut folder)?;
     let maildir = std::sync::Arc::clone(folder.maildir());
     let mut names = Names::default();
-    let (mut bad, mut unprintable) = (Vec::new(), Vec::new());
+    let (mut bad, mut unprintable, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     let end: &[u8] = if args.null { b"\0" } else { b"\n" };
     let row = Row::new(out.width());
     let stdout = out.stdout();
@@ -112,7 +112,10 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
                 return write!(stdout, "{}", message.uid).and_then(|()| stdout.write_all(end)).map_err(cannot_write);
             }
             if args.paths {
-                let Some((sub, name)) = names.of(&maildir, message)? else { return Ok(()) };
+                let Some((sub, name)) = names.of(&maildir, message)? else {
+                    gone.push(message.uid);
+                    return Ok(());
+                };
                 let path = maildir.path_of(sub, &name);
                 let path = path.as_os_str().as_bytes();
                 if !args.null && path.contains(&b'\n') {
@@ -128,6 +131,9 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     out.failed_all(&bad);
     for uid in unprintable {
         out.problem(format_args!("UID {uid}: its path holds a newline; use --paths -0"));
+    }
+    for uid in gone {
+        out.problem(format_args!("UID {uid}: its file is gone"));
     }
     Ok(if visited == 0 && args.exit_code { Exit::No } else { Exit::Done })
 }
@@ -178,7 +184,7 @@ fn columns(message: &Message<'_>, width: usize, zone: &TimeZone) -> String {
     let mark = if message.status.sub() == maildex::maildir::Sub::New { "+" } else { " " };
     let flags = format!("{mark}{}", message.status.flags());
     let left = format!("{:>7} {} {date:16} ", message.uid, terminal::fit(&flags, 5));
-    let rest = width.saturating_sub(left.len());
+    let rest = width.saturating_sub(left.chars().count()); // none of them is wide
     let from_width = (rest / 3).min(28);
     let from = terminal::fit(sender(entry.from), from_width);
     format!("{left}{from} {}", terminal::fit(entry.subject, rest.saturating_sub(from_width + 1)))

@@ -65,6 +65,11 @@ impl Output {
         }
     }
 
+    /// The way out of what was said before.
+    pub fn hint(&mut self, hint: impl fmt::Display) {
+        self.write_stderr(format_args!("hint: {}\n", terminal::escaped(&hint.to_string())));
+    }
+
     /// One message, or one thing, could not be dealt with; the rest goes on.
     pub fn problem(&mut self, problem: impl fmt::Display) {
         self.problems += 1;
@@ -93,7 +98,7 @@ impl Output {
     pub fn error(&mut self, error: impl fmt::Display, hint: Option<String>) {
         self.stderr(error);
         if let Some(hint) = hint {
-            self.write_stderr(format_args!("hint: {}\n", terminal::escaped(&hint)));
+            self.hint(hint);
         }
     }
 

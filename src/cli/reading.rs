@@ -18,7 +18,7 @@ pub fn open(path: &Path, refresh: bool, out: &mut Output) -> Result<Folder, Erro
     }
     let (freshness, report) = freshen(&mut folder, &mut build::until_asked)?;
     if let Some(report) = report {
-        build::problems(&report, out);
+        build::problems(&report, path, out);
     }
     if let Freshness::Stale(why) = freshness {
         out.note(format_args!("{why}"));

@@ -12,7 +12,7 @@ use crate::dir::Dir;
 use crate::error::{Damage, Error, Result};
 use crate::format::block;
 use crate::format::entry::Seal;
-use crate::format::header::{Identity, Kind, Marks};
+use crate::format::header::{self, Identity, Kind, Marks};
 use crate::format::status::Status;
 use crate::format::word::Number;
 use crate::format::{SlotNo, Uid};
@@ -20,7 +20,7 @@ use crate::index::generation::{NewGeneration, Start, counter_after, generations,
 use crate::index::open::read_identity;
 use crate::index::publish::SlotData;
 use crate::index::walk::{Stretch, walk};
-use crate::index::{Index, OFFSETS, Slot, index_name};
+use crate::index::{Index, OFFSETS, Slot, Snapshot, index_name};
 use crate::lock::Lock;
 use crate::maildir::Sub;
 use crate::maildir::listing::Stamp;
@@ -30,8 +30,8 @@ use crate::system::boot_id;
 /// What a writer finds.
 #[derive(Debug)]
 pub enum Found {
-    /// A good index.
-    Index(Box<Index>),
+    /// A good index; and if it had to be made again from the index file, why.
+    Index(Box<Index>, Option<String>),
     /// None of our files.
     Nothing,
     /// The index file is lost; the offsets file gives the UIDs back, with the names in the folder.
@@ -60,12 +60,16 @@ pub fn open(dir: &Arc<Dir>, lock: &Lock, mode: Mode, damage: Option<Damage>) -> 
         Some(damage) => Err(Error::Damaged(damage)),
         None => Index::open(dir, true),
     };
-    let mut index = match opened {
-        Ok(Some(index)) => index,
+    let (mut index, rebuilt) = match opened {
+        Ok(Some(index)) => (index, None),
         Ok(None) if generations(dir)?.is_empty() => return Ok(Found::Nothing),
-        Ok(None) => from_index_file(dir, lock, mode, None)?,
+        Ok(None) => {
+            let why = format!("{}: no such file", dir.path().join(OFFSETS).display());
+            (from_index_file(dir, lock, mode, None)?, Some(why))
+        }
         Err(Error::Damaged(damage)) if damage.path.ends_with(OFFSETS) => {
-            from_index_file(dir, lock, mode, Some(damage))?
+            let why = damage.to_string();
+            (from_index_file(dir, lock, mode, Some(damage))?, Some(why))
         }
         Err(reason @ Error::Damaged(_)) => return orphans(dir, reason).map(Found::OffsetsOnly),
         Err(error) => return Err(error),
@@ -76,7 +80,7 @@ pub fn open(dir: &Arc<Dir>, lock: &Lock, mode: Mode, damage: Option<Damage>) -> 
     if index.was_interrupted()? {
         index.recover()?;
     }
-    Ok(Found::Index(Box::new(index)))
+    Ok(Found::Index(Box::new(index), rebuilt))
 }
 
 impl Index {
@@ -95,7 +99,9 @@ impl Index {
         let marks = header.marks().unwrap_or(Marks::NONE);
         self.begin_writing(marks)?;
         remove_others(&self.dir, self.identity.generation)?;
-        let published = header.count().unwrap_or(0).min(self.capacity());
+        // A kill cannot tear this word. Without it nobody can tell lost slots from those that were never published.
+        let count = header.count().ok_or_else(|| self.bad_number(header::at::COUNT, "count"))?;
+        let published = count.min(self.capacity());
         let good = self.good_slots(published)?;
         for no in (good..self.capacity() as u32).map(SlotNo) {
             self.slot(no).expect("within capacity").clear();
@@ -157,6 +163,29 @@ impl Index {
         });
         self.burnt = last;
         Ok(())
+    }
+}
+
+impl Snapshot<'_> {
+    /// Looks for damage that a refresh would not meet: in the entries of all messages, or of the last one, which shows
+    /// if the file was cut.
+    pub(crate) fn verify(&self, all: bool) -> Result<()> {
+        let oldest = self.index.header().oldest();
+        if oldest.is_none_or(|oldest| oldest > self.counter) {
+            return Err(self.index.bad_number(header::at::OLDEST, "oldest change"));
+        }
+        let mut entries = self.index.entries()?;
+        let hold = |slot: Slot<'_>| {
+            slot.changed()?;
+            let hash = self.index.identity.hash(entries.read(&slot)?.base);
+            // Of a live message the listing mends it.
+            if slot.hash() == hash || !slot.status()?.has(Status::EXPUNGED) {
+                return Ok(());
+            }
+            let (found, expected) = (format!("{:#018x}", slot.hash()), format!("{hash:#018x}"));
+            Err(self.index.damage(slot.at(super::Column::Hash), "base name hash", found, expected))
+        };
+        if all { self.slots().try_for_each(hold) } else { self.slots().next_back().map_or(Ok(()), hold) }
     }
 }
 

@@ -50,7 +50,7 @@ pub fn list(
     bad: &mut dyn FnMut(Error),
 ) -> Result<usize> {
     let mut entries = snapshot.index().entries()?;
-    let last_uid = last_live(snapshot)?;
+    let last_uid = last_live(snapshot);
     let mut visited = 0;
     let mut show = |slot: &Slot<'_>, entries: &mut Entries, bad: &mut dyn FnMut(Error)| {
         match message(slot, entries) {

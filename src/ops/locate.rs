@@ -6,12 +6,20 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
-use crate::index::{Entries, Snapshot};
+use crate::index::{Entries, Slot, Snapshot};
 use crate::maildir::Sub;
 use crate::maildir::name::base_of;
 use crate::query::message::MessageRef;
 
-/// The slots of a message that was named, in UID order. A UID that was named by itself and is not there, or a name
+/// Whether all messages may be of the folder: a path that leads out of it is refused before anything is done.
+pub fn check(folder_path: &Path, wanted: &[MessageRef]) -> Result<()> {
+    wanted.iter().try_for_each(|wanted| match wanted {
+        MessageRef::Path(path) => inside(folder_path, path),
+        MessageRef::Uids(_) | MessageRef::Base(_) => Ok(()),
+    })
+}
+
+/// The slots of a message that was named and has passed [`check`], in UID order. A UID that was named by itself and is not there, or a name
 /// that is not known, goes to `missing`, and the rest goes on.
 pub fn locate(
     folder_path: &Path,
@@ -31,10 +39,7 @@ pub fn locate(
             }
             return in_set(snapshot, set);
         }
-        MessageRef::Path(path) => {
-            inside(folder_path, path)?;
-            base_of(path.file_name().unwrap_or_default().as_bytes())
-        }
+        MessageRef::Path(path) => base_of(path.file_name().unwrap_or_default().as_bytes()),
         MessageRef::Base(name) => base_of(name),
     };
     if let Some(slot) = snapshot.find_base(base, entries)? {
@@ -46,7 +51,7 @@ pub fn locate(
 }
 
 fn in_set(snapshot: &Snapshot<'_>, set: &crate::query::uidset::UidSet) -> Result<Vec<SlotNo>> {
-    let last = last_live(snapshot)?;
+    let last = last_live(snapshot);
     let from = match set.first() {
         Some(first) => snapshot.first_from(first)?.map_or(snapshot.len(), |slot| slot.no().0),
         None => 0,
@@ -65,14 +70,10 @@ fn in_set(snapshot: &Snapshot<'_>, set: &crate::query::uidset::UidSet) -> Result
     Ok(found)
 }
 
-/// The largest UID of a live message, which `*` stands for.
-pub fn last_live(snapshot: &Snapshot<'_>) -> Result<Option<Uid>> {
-    for slot in snapshot.slots().rev() {
-        if !slot.status()?.has(Status::EXPUNGED) {
-            return slot.uid().map(Some);
-        }
-    }
-    Ok(None)
+/// The largest UID of a live message, which `*` stands for. Damaged slots do not count; who walks over them tells.
+pub fn last_live(snapshot: &Snapshot<'_>) -> Option<Uid> {
+    let live = |slot: &Slot<'_>| slot.status().is_ok_and(|status| !status.has(Status::EXPUNGED));
+    snapshot.slots().rev().filter(live).find_map(|slot| slot.uid().ok())
 }
 
 /// A path of a mail must lead into the folder: its directory is the folder's `new` or `cur`. The file itself need not be

@@ -15,14 +15,15 @@ use crate::ops::Message;
 /// Tries to reach a file that is renamed under our hands.
 const MAX_TRIES: usize = 10;
 
-/// Directory and file name, by base name.
-type OddNames = HashMap<Vec<u8>, (Sub, Vec<u8>)>;
+/// Names by base.
+type ByBase = HashMap<Vec<u8>, (Sub, Vec<u8>)>;
 
 /// File names of many messages. Nearly all names follow from base and flags; for the others the directories are
-/// listed, once.
+/// listed, once, and once more if one of them has been renamed since the last refresh.
 #[derive(Debug, Default)]
 pub struct Names {
-    listed: Option<OddNames>,
+    odd: Option<ByBase>,
+    all: Option<ByBase>,
 }
 
 impl Names {
@@ -31,10 +32,16 @@ impl Names {
         if let Some(name) = computed(message.status, message.entry.base) {
             return Ok(Some(name));
         }
-        if self.listed.is_none() {
-            self.listed = Some(odd_names(maildir)?);
+        if self.odd.is_none() {
+            self.odd = Some(names_by_base(maildir, |name| !name.is_canonical())?);
         }
-        Ok(self.listed.as_ref().and_then(|names| names.get(message.entry.base)).cloned())
+        if let Some(found) = self.odd.as_ref().and_then(|names| names.get(message.entry.base)) {
+            return Ok(Some(found.clone()));
+        }
+        if self.all.is_none() {
+            self.all = Some(names_by_base(maildir, |_| true)?);
+        }
+        Ok(self.all.as_ref().and_then(|names| names.get(message.entry.base)).cloned())
     }
 
     /// The same, with the name that it would have if it had no odd one.
@@ -51,12 +58,11 @@ fn computed(status: Status, base: &[u8]) -> Option<(Sub, Vec<u8>)> {
     (!odd).then(|| (status.sub(), canonical(base, status.flags(), status.has(Status::NO_INFO))))
 }
 
-/// All names that do not follow from base and flags, by base.
-fn odd_names(maildir: &Maildir) -> Result<OddNames> {
-    let mut names = OddNames::new();
+fn names_by_base(maildir: &Maildir, wanted: impl Fn(&Name<'_>) -> bool) -> Result<ByBase> {
+    let mut names = HashMap::new();
     each_name(maildir, |sub, name| {
         let parsed = Name::parse(name);
-        if !parsed.is_canonical() {
+        if wanted(&parsed) {
             names.insert(parsed.base.to_vec(), (sub, name.to_vec()));
         }
     })?;

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::ops::Message;
 use crate::ops::list::message;
-use crate::ops::locate::locate;
+use crate::ops::locate::{check, locate};
 use crate::query::message::MessageRef;
 
 /// Calls `visit` for each message that is named, in the order in which they are named. What is not there or damaged
@@ -16,6 +16,7 @@ pub fn show(
     bad: &mut dyn FnMut(Error),
 ) -> Result<()> {
     let path = folder.path().to_path_buf();
+    check(&path, wanted)?;
     let snapshot = folder.complete_index()?.snapshot()?;
     let mut entries = snapshot.index().entries()?;
     for wanted in wanted {

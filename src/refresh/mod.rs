@@ -45,7 +45,7 @@ const GUARDED_FROM: usize = 20;
 /// How far to go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
-    /// List both directories, whatever their stamps say.
+    /// List both directories, whatever their stamps say; to heal, look at every entry, too.
     pub full: bool,
     /// Believe it, however many messages are gone.
     pub accept_removals: bool,
@@ -112,7 +112,10 @@ fn refresh_locked(
     // The lock is held and nothing has been read yet: whoever hears this may defer signals.
     let _ = progress(Progress { done: 0, total: 0 });
     let index = match recover::open(folder.dir(), lock, folder.maildir().file_mode(), damage)? {
-        Found::Index(index) => *index,
+        Found::Index(index, rebuilt) => {
+            report.rebuilt = report.rebuilt.or(rebuilt);
+            *index
+        }
         Found::Nothing => {
             let first = NewGeneration::begin(folder.dir(), lock, folder.maildir().file_mode(), first_identity())?;
             first.commit(&Start::without_history(0, false))?;
@@ -124,7 +127,10 @@ fn refresh_locked(
             from_offsets_file(folder, &orphans, options, lock)?
         }
     };
-    let writer = Writer::new(index, lock)?;
+    let mut writer = Writer::new(index, lock)?;
+    if options.heal {
+        writer.snapshot()?.verify(options.full)?;
+    }
     let entries = writer.index().entries()?;
     let mut refresh = Refresh { folder, options, writer, entries, report, missing_before: HashSet::new(), progress };
     let interrupted = refresh.run()?.is_break();
@@ -508,7 +514,9 @@ impl Refresh<'_> {
     fn is_suspicious(&self, gone: usize, live: usize, pass: &Pass) -> bool {
         let is_new = |sub: Sub| match (self.writer.index().header().stamp(sub), pass.stamps[sub as usize]) {
             (Some(before), Some(now)) => !before.is_same_directory(&now),
-            (None, Some(_)) => true,
+            // Which one it was is not known: the index was made again from its entries, and most of them may be of mail
+            // that was removed long ago.
+            (None, Some(_)) => gone == live,
             (_, None) => false,
         };
         let absent =

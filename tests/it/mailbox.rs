@@ -1,9 +1,9 @@
 //! A Maildir in a temporary directory, and maildex run on it. When something is not as expected, everything that a
 //! reader needs is in the panic: command, status, stdout, stderr, and the files of the folder.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -125,6 +125,21 @@ impl Mailbox {
             .collect()
     }
 
+    /// Our own files with their contents, the lockfile among them.
+    pub fn own_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let names =
+            fs::read_dir(self.path()).expect("read the folder").map(|entry| entry.expect("an entry").file_name());
+        let ours = names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("maildex."));
+        ours.map(|name| (name.clone(), fs::read(self.file(&name)).expect("read our file"))).collect()
+    }
+
+    /// Changes bytes of a file of ours in place, as a failing disk does; `edit` gets all of them.
+    pub fn edit(&self, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = fs::read(self.file(name)).expect("read the file");
+        edit(&mut bytes);
+        fs::write(self.file(name), bytes).expect("write the file");
+    }
+
     /// The folder holds exactly these mails.
     #[track_caller]
     pub fn assert_files<N: AsRef<OsStr>>(&self, expected: impl IntoIterator<Item = N>) {
@@ -141,12 +156,24 @@ impl Mailbox {
     /// UID and path in the folder of every message, as `list --json` has them.
     #[track_caller]
     pub fn listed(&self) -> Vec<(u64, String)> {
-        let run = self.run(["list", "--json"]).ok();
+        self.listed_by(self.run(["list", "--json"]).ok())
+    }
+
+    /// The same of a `list --json` that was run already.
+    #[track_caller]
+    pub fn listed_by(&self, run: Run) -> Vec<(u64, String)> {
         let prefix = format!("{}/", self.path().display());
         let path = |record: &serde_json::Value| {
             record["path"].as_str().expect("a path").strip_prefix(&prefix).expect("in the folder").to_string()
         };
         run.json().iter().map(|record| (record["uid"].as_u64().expect("a UID"), path(record))).collect()
+    }
+
+    /// The folder has exactly these messages, by UID and path.
+    #[track_caller]
+    pub fn assert_listed(&self, expected: &[(u64, &str)]) {
+        let expected: Vec<_> = expected.iter().map(|&(uid, path)| (uid, path.to_string())).collect();
+        assert_eq!(self.listed(), expected);
     }
 
     fn tree(&self) -> String {
@@ -228,8 +255,14 @@ impl Run {
     /// stderr has this somewhere.
     #[track_caller]
     pub fn stderr_has(self, text: &str) -> Run {
-        self.expect(String::from_utf8_lossy(&self.output.stderr).contains(text), &format!("{text:?} in stderr"));
+        self.stderr_shows(text);
         self
+    }
+
+    /// The same, for a run that is looked at again.
+    #[track_caller]
+    pub fn stderr_shows(&self, text: &str) {
+        self.expect(self.errors().contains(text), &format!("{text:?} in stderr"));
     }
 
     /// stdout as bytes.
@@ -242,24 +275,29 @@ impl Run {
         String::from_utf8_lossy(&self.output.stdout).into_owned()
     }
 
+    /// stderr as text.
+    pub fn errors(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
     /// stdout, line by line, as JSON.
     #[track_caller]
     pub fn json(&self) -> Vec<serde_json::Value> {
-        let parse = |line: &str| {
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{self}", self = self.report()))
-        };
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{self}"));
         self.text().lines().map(parse).collect()
     }
 
     #[track_caller]
     fn expect(&self, holds: bool, what: &str) {
-        assert!(holds, "expected {what}\n{}", self.report());
+        assert!(holds, "expected {what}\n{self}");
     }
+}
 
-    /// Everything about it, for a panic.
-    pub fn report(&self) -> String {
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(4000)]).into_owned();
-        format!(
+        write!(
+            f,
             "command: {}\n{}\nstdout: {}\nstderr: {}\nfiles:\n{}",
             self.command,
             self.output.status,

@@ -1,6 +1,16 @@
 //! All tests of the program: one binary, a file a verb.
 
 mod build;
+mod build_files;
+mod build_guard;
+mod build_identity;
+mod cat;
+mod check;
+mod cli;
+mod count;
 mod crash;
+mod list;
+mod list_output;
 mod mailbox;
 mod oracle;
+mod show;

@@ -1,0 +1,335 @@
+//! `maildex build`: its own files planted, lost, damaged, or written by somebody else at the moment.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use maildex::dir::Dir;
+use maildex::lock::{Lock, Wait};
+
+use crate::mailbox::{Mailbox, mail};
+
+const OURS: [&str; 3] = ["maildex.offsets", "maildex.index.1", "maildex.lock"];
+
+/// Plants something under a name of ours, with and without an index in the folder; nothing may come of it.
+fn planted(what: &str, plant: impl Fn(&Path, &Path)) {
+    for name in OURS {
+        for has_index in [false, true] {
+            let mail = Mailbox::new().messages(2);
+            if has_index {
+                mail.run(["build"]).ok();
+            }
+            let victim = mail.file("victim");
+            fs::write(&victim, "precious\n").expect("write the victim");
+            let _ = fs::remove_file(mail.file(name));
+            plant(&victim, &mail.file(name));
+            let planted = fs::symlink_metadata(mail.file(name)).expect("what was planted");
+            mail.deliver("new/3.host", self::mail("mail 3"));
+            let expected = format!("{name}: found {what}, expected a plain file with one link");
+            mail.run(["build"]).fails_with(3).stderr_has(&expected).stderr_has("hint: maildex did not put it there");
+            assert_eq!(fs::read(&victim).expect("the victim"), b"precious\n", "{name}");
+            let now = fs::symlink_metadata(mail.file(name)).expect("what was planted");
+            assert_eq!((now.file_type(), now.len()), (planted.file_type(), planted.len()), "{name}");
+            if has_index && name == "maildex.offsets" {
+                mail.run(["list"]).fails_with(3).stderr_has(&expected);
+                mail.run(["check"]).fails_with(3).stderr_has(&expected);
+            }
+            mail.clear(name);
+        }
+    }
+}
+
+impl Mailbox {
+    /// With what was planted out of the way the folder is as good as ever.
+    fn clear(&self, name: &str) {
+        let planted = self.file(name);
+        fs::remove_file(&planted).or_else(|_| fs::remove_dir(&planted)).expect("remove what was planted");
+        self.run(["build"]).ok();
+        self.run(["list", "--uids"]).ok().stdout("1\n2\n3\n");
+        self.assert_sound();
+    }
+}
+
+#[test]
+fn a_symlink_under_our_name_is_refused() {
+    planted("a symbolic link", |victim, name| symlink(victim, name).expect("a symlink"));
+}
+
+#[test]
+fn a_dangling_symlink_under_our_name_is_refused() {
+    planted("a symbolic link", |victim, name| symlink(victim.with_extension("none"), name).expect("a symlink"));
+}
+
+#[test]
+fn a_second_link_under_our_name_is_refused() {
+    planted("a file with 2 links", |victim, name| fs::hard_link(victim, name).expect("a hard link"));
+}
+
+#[test]
+fn a_fifo_under_our_name_is_refused_without_waiting_for_it() {
+    planted("a fifo", |_, name| assert!(Command::new("mkfifo").arg(name).status().expect("mkfifo runs").success()));
+}
+
+#[test]
+fn a_directory_under_our_name_is_refused() {
+    planted("a directory", |_, name| fs::create_dir(name).expect("a directory"));
+}
+
+/// A folder in which UIDs 1, 3 and 5 of 5 are left, so that neither count nor names give the UIDs.
+fn indexed() -> Mailbox {
+    let mail = Mailbox::new().messages(5);
+    mail.run(["build"]).ok();
+    for name in ["cur/2.host:2,", "cur/4.host:2,"] {
+        mail.remove(name);
+    }
+    mail.rename("cur/3.host:2,", "cur/3.host:2,S");
+    mail.run(["build"]).ok();
+    mail
+}
+
+const LEFT: [(u64, &str); 3] = [(1, "cur/1.host:2,"), (3, "cur/3.host:2,S"), (5, "cur/5.host:2,")];
+
+/// After this harm a build brings back the same UIDs, UIDVALIDITY and UIDNEXT.
+fn healed_by_build(harm: impl Fn(&Mailbox)) {
+    let mail = indexed();
+    let validity = uidvalidity(&mail);
+    harm(&mail);
+    mail.run(["build"]).ok();
+    mail.assert_listed(&LEFT);
+    assert_eq!(uidvalidity(&mail), validity);
+    mail.deliver("new/6.host", self::mail("mail 6"));
+    mail.run(["list", "--uids", "new"]).ok().stdout("6\n");
+    mail.assert_sound();
+}
+
+fn uidvalidity(mail: &Mailbox) -> u64 {
+    mail.run(["show", "1", "--json"]).ok().json()[0]["uidvalidity"].as_u64().expect("a number")
+}
+
+/// Bytes that look like nothing, the same at each run.
+fn noise(bytes: &mut [u8]) {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for byte in bytes {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *byte = (state >> 56) as u8;
+    }
+}
+
+#[test]
+fn either_file_gives_everything_back_when_the_other_is_lost() {
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        healed_by_build(|mail| mail.remove(name));
+    }
+}
+
+#[test]
+fn either_file_gives_everything_back_when_the_other_is_cut() {
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        for len in [0, 10, 4000, 4096, 4100, 4500] {
+            healed_by_build(|mail| mail.edit(name, |bytes| bytes.truncate(len)));
+        }
+    }
+}
+
+#[test]
+fn either_file_gives_everything_back_when_the_other_is_overwritten() {
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        healed_by_build(|mail| mail.edit(name, |bytes| bytes.fill(0)));
+        healed_by_build(|mail| mail.edit(name, |bytes| noise(bytes)));
+        healed_by_build(|mail| mail.edit(name, |bytes| noise(&mut bytes[..72])));
+    }
+}
+
+#[test]
+fn damage_behind_the_header_is_healed_by_a_full_build() {
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        let full = |harm: &dyn Fn(&mut Vec<u8>)| {
+            let mail = indexed();
+            mail.edit(name, harm);
+            mail.run(["check"]).fails_with(1).stderr_has(" --full mends");
+            mail.run(["build", "--full"]).ok();
+            mail.assert_listed(&LEFT);
+            mail.deliver("new/6.host", self::mail("mail 6"));
+            mail.run(["list", "--uids", "new"]).ok().stdout("6\n");
+            mail.assert_sound();
+        };
+        full(&|bytes| noise(&mut bytes[4096..]));
+        full(&|bytes| bytes[4096..].fill(0));
+        full(&|bytes| bytes[4096 + 20] ^= 1);
+        full(&|bytes| bytes[128..].fill(0xff));
+    }
+}
+
+#[test]
+fn no_flipped_bit_outlives_a_full_build() {
+    let headers = (0..72).step_by(7).chain((128..312).step_by(6));
+    let slots = (0..6).flat_map(|page| [0, 9, 34].map(|at| 4096 + page * 4096 + at));
+    let offsets = headers.chain(slots).map(|at| ("maildex.offsets", at));
+    let entries = (0..400).step_by(13).map(|at| ("maildex.index.1", at * 2 + 4096));
+    let index = (0..72).step_by(7).map(|at| ("maildex.index.1", at)).chain(entries);
+    let mail = indexed();
+    let sound = mail.own_files();
+    for (name, at) in offsets.chain(index) {
+        // Nothing in the folder changes, so the files can be put back.
+        mail.own_files().keys().for_each(|name| mail.remove(name));
+        for (name, bytes) in &sound {
+            fs::write(mail.file(name), bytes).expect("put our file back");
+        }
+        if at >= sound[name].len() {
+            continue;
+        }
+        mail.edit(name, |bytes| bytes[at] ^= 4);
+        let version = at / 4 == 2;
+        if version {
+            mail.run(["build", "--full"]).fails_with(3).stderr_has("format version");
+            continue;
+        }
+        let run = mail.run(["build", "--full"]);
+        assert_eq!(run.code(), Some(0), "bit of byte {at} of {name}\n{run}");
+        let listed: Vec<_> = LEFT.iter().map(|&(uid, path)| (uid, path.to_string())).collect();
+        assert_eq!(mail.listed(), listed, "bit of byte {at} of {name}");
+        let run = mail.run(["check"]);
+        assert_eq!(run.code(), Some(0), "bit of byte {at} of {name}\n{run}");
+    }
+}
+
+#[test]
+fn an_index_that_was_made_again_is_told_with_the_reason() {
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        for lost in [true, false] {
+            let mail = indexed();
+            if lost {
+                mail.remove(name)
+            } else {
+                mail.edit(name, |bytes| bytes.clear())
+            }
+            mail.run(["count"]).fails_with(3).stdout("");
+            let told = mail.run(["build", "--json"]).ok().stderr_has("the index was made again, with the same UIDs");
+            told.stderr_shows(&format!("{}: ", mail.file(name).display()));
+            assert_eq!(told.json()[0]["rebuilt"], true);
+            mail.run(["build", "--json"]).ok().silent().stdout_has("\"rebuilt\":false");
+            mail.assert_sound();
+        }
+    }
+}
+
+#[test]
+fn a_deleted_index_is_made_again_with_another_uidvalidity() {
+    let mail = indexed();
+    let before = uidvalidity(&mail);
+    mail.remove("maildex.offsets");
+    mail.remove("maildex.index.1");
+    mail.run(["list"]).fails_with(3).stderr_has("no index").stderr_has("hint: make one with: maildex build");
+    // UIDVALIDITY is the second in which the index is made.
+    while std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).expect("after 1970").as_secs()
+        <= before
+    {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(mail.run(["build", "--json"]).ok().json()[0]["created"], true);
+    assert!(uidvalidity(&mail) > before);
+    mail.run(["list", "--uids"]).ok().stdout("1\n2\n3\n");
+    mail.assert_sound();
+}
+
+#[test]
+fn both_files_destroyed_is_an_error_and_no_new_uids() {
+    let mail = indexed();
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        mail.edit(name, |bytes| noise(bytes));
+    }
+    let destroyed = mail.own_files();
+    mail.run(["build"]).fails_with(3).stderr_has("magic: found");
+    mail.run(["list"]).fails_with(3).stderr_has("maildex.offsets: offset 0: magic: found");
+    mail.run(["check"]).fails_with(1).stdout_has("maildex.offsets: offset 0: magic: found");
+    assert_eq!(mail.own_files(), destroyed, "the files are as they were, for whoever can make sense of them");
+}
+
+#[test]
+fn another_version_is_an_error_that_says_so() {
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        let mail = indexed();
+        mail.edit(name, |bytes| bytes[8] = 2);
+        let before = mail.own_files();
+        for verb in ["build", "list", "count", "check"] {
+            mail.run([verb]).fails_with(3).stderr_has(&format!("{name}: format version 2, expected 1"));
+        }
+        assert_eq!(mail.own_files(), before);
+    }
+}
+
+/// The folder lock, held by this process.
+fn lock(mail: &Mailbox) -> Lock {
+    let dir = Arc::new(Dir::open(&mail.path()).expect("open the folder"));
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    Lock::acquire(&dir, "a test", Wait::For(Duration::ZERO), mode, &mut |_| ()).expect("the lock is free")
+}
+
+#[test]
+fn a_held_lock_is_told_with_its_holder() {
+    let mail = Mailbox::new().messages(1);
+    mail.run(["build"]).ok();
+    let lock = lock(&mail);
+    mail.deliver("new/2.host", self::mail("mail 2"));
+    let holder = format!("process {} (", std::process::id());
+    let run = mail.run(["build", "--wait", "0"]).fails_with(75).stderr_has(&holder).stderr_has("reason: a test");
+    run.stderr_has("hint: try again, or wait longer with --wait");
+    // Readers do not wait: they answer as of the last refresh, and say so.
+    mail.run(["list", "--uids"]).ok().stdout("1\n").stderr_has(&holder).stderr_has("shown as of the last refresh");
+    for verb in ["count", "list"] {
+        mail.run([verb, "--quiet"]).ok().silent();
+    }
+    mail.run(["show", "1", "--json"]).ok().stderr_has("as of the last refresh");
+    mail.run(["cat", "1"]).ok().stdout(self::mail("mail 1")).stderr_has("as of the last refresh");
+    lock.release().expect("let go");
+    mail.run(["list", "--uids"]).ok().silent().stdout("1\n2\n");
+    mail.assert_sound();
+}
+
+#[test]
+fn a_lock_that_is_let_go_of_is_waited_for() {
+    let mail = Mailbox::new().messages(1);
+    let lock = lock(&mail);
+    let mut command = mail.command(["build", "--wait", "forever"]);
+    let mut waiting = command.stderr(std::process::Stdio::piped()).spawn().expect("maildex runs");
+    let mut told = String::new();
+    let mut stderr = std::io::BufReader::new(waiting.stderr.take().expect("a pipe"));
+    std::io::BufRead::read_line(&mut stderr, &mut told).expect("a line");
+    assert!(told.contains("waiting: process ") && told.contains("reason: a test"), "{told}");
+    lock.release().expect("let go");
+    assert!(waiting.wait().expect("maildex ends").success());
+    mail.assert_listed(&[(1, "cur/1.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_lockfile_of_the_dead_blocks_nobody() {
+    let mail = Mailbox::new().messages(1);
+    fs::write(mail.file("maildex.lock"), "id: 1\nhost: elsewhere\npid: 1\nsince: 5\n").expect("write");
+    mail.run(["build", "--wait", "0"]).ok().silent();
+    assert!(!mail.file("maildex.lock").exists());
+    mail.assert_sound();
+}
+
+#[test]
+fn before_the_first_build_has_finished_readers_are_sent_away() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    // The marks of a first build that was stopped: none; see `src/format/header.rs`.
+    mail.edit("maildex.offsets", |bytes| {
+        let none = maildex::format::word::Number::encode(0);
+        bytes[152..160].copy_from_slice(&none.to_le_bytes());
+    });
+    for verb in ["list", "count"] {
+        mail.run([verb]).fails_with(75).stderr_has("the first build of the index has not finished").stdout("");
+    }
+    for verb in ["show", "cat"] {
+        mail.run([verb, "1"]).fails_with(75).stderr_has("hint: wait for it, or run it: maildex build");
+    }
+    mail.run(["build"]).ok();
+    mail.run(["count"]).ok().stdout("2\n");
+    mail.assert_sound();
+}

@@ -1,0 +1,209 @@
+//! `maildex build`: which UID a mail has, and that no UID ever means another mail.
+
+use std::fs::{self, File, FileTimes};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::mailbox::{Mailbox, Run, installed, mail, maildex};
+
+#[test]
+fn the_uid_of_the_newest_mail_is_not_given_out_again() {
+    let mail = Mailbox::new().messages(3);
+    mail.run(["build"]).ok();
+    mail.remove("cur/3.host:2,");
+    mail.run(["build"]).ok();
+    mail.deliver("new/4.host", self::mail("mail 4"));
+    mail.assert_listed(&[(1, "cur/1.host:2,"), (2, "cur/2.host:2,"), (4, "new/4.host")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_mail_that_comes_back_gets_a_new_uid() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    fs::rename(mail.file("cur/1.host:2,"), mail.file("tmp/away")).expect("move it away");
+    mail.run(["build"]).ok();
+    mail.rename("tmp/away", "cur/1.host:2,");
+    mail.assert_listed(&[(2, "cur/2.host:2,"), (3, "cur/1.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn other_contents_under_the_same_name_are_another_mail() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    mail.deliver("cur/1.host:2,", self::mail("something else"));
+    let report = &mail.run(["build", "--json"]).ok().silent().json()[0];
+    assert_eq!((&report["replaced"], &report["removed"], &report["messages"]), (&1.into(), &0.into(), &2.into()));
+    mail.assert_listed(&[(2, "cur/2.host:2,"), (3, "cur/1.host:2,")]);
+    mail.assert_sound();
+}
+
+/// A copy with the times of the original, as `cp -p` makes it, on an inode of its own.
+fn restore(mail: &Mailbox, name: &str) {
+    let original = mail.file(name);
+    let modified = fs::metadata(&original).and_then(|meta| meta.modified()).expect("its mtime");
+    fs::copy(&original, mail.file("tmp/copy")).expect("copy");
+    let copy = File::options().write(true).open(mail.file("tmp/copy")).expect("open the copy");
+    copy.set_times(FileTimes::new().set_modified(modified)).expect("set its mtime");
+    mail.rename("tmp/copy", name);
+}
+
+#[test]
+fn a_mail_restored_from_a_backup_keeps_its_uid() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    restore(&mail, "cur/1.host:2,");
+    let report = &mail.run(["build", "--json"]).ok().silent().json()[0];
+    assert_eq!((&report["replaced"], &report["added"]), (&0.into(), &0.into()));
+    mail.assert_listed(&[(1, "cur/1.host:2,"), (2, "cur/2.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_restored_mail_with_other_flags_keeps_its_uid_and_shows_them() {
+    let mail = Mailbox::new().messages(1);
+    mail.run(["build"]).ok();
+    restore(&mail, "cur/1.host:2,");
+    mail.rename("cur/1.host:2,", "cur/1.host:2,RS");
+    mail.run(["build"]).ok();
+    mail.assert_listed(&[(1, "cur/1.host:2,RS")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_mail_renamed_by_a_sync_program_keeps_its_uid() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    mail.rename("cur/1.host:2,", "cur/1.host,U=7:2,S");
+    let report = &mail.run(["build", "--json"]).ok().silent().json()[0];
+    assert_eq!((&report["renamed"], &report["added"], &report["removed"]), (&1.into(), &0.into(), &0.into()));
+    mail.assert_listed(&[(1, "cur/1.host,U=7:2,S"), (2, "cur/2.host:2,")]);
+    let record = &mail.run(["show", "1", "--json"]).ok().json()[0];
+    assert_eq!((&record["base"], &record["flags"]), (&"1.host,U=7".into(), &"S".into()));
+    mail.run(["cat", "1.host,U=7"]).ok().stdout(self::mail("mail 1"));
+    mail.assert_sound();
+}
+
+#[test]
+fn a_rename_to_another_stem_is_another_mail() {
+    let mail = Mailbox::new().messages(1);
+    mail.run(["build"]).ok();
+    mail.rename("cur/1.host:2,", "cur/9.host:2,");
+    mail.assert_listed(&[(2, "cur/9.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn an_empty_mail_that_fills_up_keeps_its_uid() {
+    let mail = Mailbox::new().message("new/1.host", "");
+    assert_eq!(mail.run(["build", "--json"]).ok().json()[0]["empty"], 1);
+    let mut file = File::options().append(true).open(mail.file("new/1.host")).expect("open");
+    file.write_all(self::mail("at last").as_bytes()).expect("write");
+    mail.run(["list", "--uids"]).ok().silent().stdout("1\n");
+    assert_eq!(mail.run(["show", "1", "--json"]).ok().json()[0]["subject"], "at last");
+    mail.assert_sound();
+}
+
+#[test]
+fn an_empty_mail_replaced_by_a_full_one_is_another_mail() {
+    let mail = Mailbox::new().message("new/1.host", "");
+    mail.run(["build"]).ok();
+    mail.deliver("new/1.host", self::mail("another"));
+    mail.assert_listed(&[(2, "new/1.host")]);
+    mail.assert_sound();
+}
+
+/// maildex for which permissions count: root without the right to pass over them.
+fn ordinary(mail: &Mailbox, verb: &str, options: &[&str]) -> Option<Run> {
+    let mut command = Command::new(maildex());
+    if File::open(mail.file("cur/1.host:2,")).is_ok() {
+        if !installed("setpriv") {
+            eprintln!("SKIPPED: this runs as root, and setpriv is not installed");
+            return None;
+        }
+        command = Command::new("setpriv");
+        command.arg("--bounding-set=-dac_override,-dac_read_search").arg(maildex());
+    }
+    Some(mail.finish(command.arg(verb).arg(mail.path()).args(options)))
+}
+
+#[test]
+fn an_unreadable_mail_heals_and_keeps_its_uid() {
+    let mail = Mailbox::new().messages(2);
+    let set_mode = |mode| {
+        fs::set_permissions(mail.file("cur/1.host:2,"), fs::Permissions::from_mode(mode)).expect("chmod");
+    };
+    set_mode(0);
+    let Some(run) = ordinary(&mail, "build", &[]) else { return };
+    run.fails_with(4).stderr_has("cur/1.host:2,: cannot read: Permission denied");
+    let run = ordinary(&mail, "list", &["--json"]).expect("as before").fails_with(4);
+    assert_eq!((&run.json()[0]["subject"], &run.json()[0]["received"]), (&"".into(), &serde_json::Value::Null));
+    ordinary(&mail, "cat", &["1", "2"]).expect("as before").fails_with(4).stdout(self::mail("mail 2"));
+    set_mode(0o600);
+    let report = &mail.run(["build", "--json"]).ok().silent().json()[0];
+    assert_eq!((&report["healed"], &report["added"]), (&1.into(), &0.into()));
+    mail.assert_listed(&[(1, "cur/1.host:2,"), (2, "cur/2.host:2,")]);
+    assert_eq!(mail.run(["show", "1", "--json"]).ok().json()[0]["subject"], "mail 1");
+    mail.assert_sound();
+}
+
+#[test]
+fn each_mail_is_there_the_moment_it_is_delivered() {
+    // Most of these fall into one tick of the file system's clock; a stamp alone would miss them.
+    let mail = Mailbox::new();
+    mail.run(["build"]).ok();
+    for n in 1..=100 {
+        mail.deliver(format!("new/{n}.host"), self::mail("x"));
+        mail.run(["count"]).ok().silent().stdout(format!("{n}\n"));
+    }
+    mail.assert_sound();
+}
+
+/// Waits until the directories' times are so old that a stamp counts: what is waited for is read, not guessed.
+fn settle(mail: &Mailbox) {
+    use std::os::unix::fs::MetadataExt;
+    let is_old = |sub: &str| {
+        let meta = fs::metadata(mail.file(sub)).expect("stat");
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs() as i64;
+        meta.ctime().max(meta.mtime()) + 3 < now
+    };
+    while !(is_old("cur") && is_old("new")) {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    mail.run(["build"]).ok();
+}
+
+/// Offset of the inode of the first message in the offsets file; see `src/format/block.rs`.
+const FIRST_INODE: usize = 4096 + 16384;
+
+fn first_inode(mail: &Mailbox) -> [u8; 8] {
+    mail.own_files()["maildex.offsets"][FIRST_INODE..FIRST_INODE + 8].try_into().expect("8 bytes")
+}
+
+#[test]
+fn only_a_directory_that_changed_is_listed() {
+    // A listing of cur/ would restore the inode that is wiped here.
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    settle(&mail);
+    let inode = first_inode(&mail);
+    mail.edit("maildex.offsets", |bytes| bytes[FIRST_INODE..FIRST_INODE + 8].fill(0));
+    mail.deliver("new/3.host", self::mail("mail 3"));
+    mail.run(["build"]).ok();
+    assert_eq!(first_inode(&mail), [0; 8], "cur/ was listed");
+    mail.assert_listed(&[(1, "cur/1.host:2,"), (2, "cur/2.host:2,"), (3, "new/3.host")]);
+    // --full distrusts every stamp.
+    mail.run(["build", "--full"]).ok();
+    assert_eq!(first_inode(&mail), inode, "cur/ was not listed");
+    // An mtime that was put back does not hide a mail.
+    settle(&mail);
+    let directory = File::open(mail.file("new")).expect("open new/");
+    let modified = directory.metadata().and_then(|meta| meta.modified()).expect("its mtime");
+    mail.deliver("new/4.host", self::mail("mail 4"));
+    directory.set_times(FileTimes::new().set_modified(modified)).expect("put the mtime back");
+    mail.run(["count"]).ok().stdout("4\n");
+    mail.assert_sound();
+}

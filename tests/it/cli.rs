@@ -1,0 +1,104 @@
+//! The command line itself: help, usage, and what holds for every verb.
+
+use std::process::Command;
+
+use crate::mailbox::{Mailbox, Run, mail, maildex};
+
+const VERBS: [(&str, &str); 6] = [
+    ("build", "Make the index of a folder, or bring it up to date"),
+    ("list", "List messages, one a line"),
+    ("count", "Print how many messages there are"),
+    ("show", "Print every field that the index has of a message"),
+    ("cat", "Print mails as they are"),
+    ("check", "Look for damage in the index of a folder, and change nothing"),
+];
+
+fn run(arguments: &[&str]) -> Run {
+    Mailbox::new().finish(Command::new(maildex()).args(arguments))
+}
+
+#[test]
+fn help_says_what_each_verb_does() {
+    for help in ["--help", "-h", "help"] {
+        let all = run(&[help]).ok().silent().text();
+        for (verb, does) in VERBS {
+            assert!(all.contains(verb) && all.contains(does), "{verb} in {all}");
+        }
+    }
+    for (verb, does) in VERBS {
+        let one = run(&[verb, "--help"]).ok().silent().stdout_has(does).stdout_has("<FOLDER>").text();
+        assert!(one.contains("Mail folder"), "{one}");
+        assert_eq!(run(&["help", verb]).ok().text(), one);
+    }
+}
+
+#[test]
+fn without_a_verb_the_help_is_shown_as_an_error() {
+    run(&[]).fails_with(2).stdout("").stderr_has("Usage: maildex");
+}
+
+#[test]
+fn the_version_is_told() {
+    for option in ["--version", "-V"] {
+        run(&[option]).ok().silent().stdout(format!("maildex {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn what_is_not_known_is_wrong_usage_and_named() {
+    run(&["frobnicate", "x"]).fails_with(2).stdout("").stderr_has("frobnicate");
+    for (verb, _) in VERBS {
+        run(&[verb]).fails_with(2).stdout("").stderr_has("<FOLDER>");
+        run(&[verb, "x", "--frobnicate"]).fails_with(2).stdout("").stderr_has("--frobnicate");
+    }
+    for wait in ["soon", "-1", "1d", ""] {
+        run(&["build", "x", &format!("--wait={wait}")]).fails_with(2).stderr_has("expected seconds");
+    }
+    run(&["list", "x", "--limit", "-1"]).fails_with(2);
+    run(&["list", "x", "--limit", "many"]).fails_with(2).stderr_has("many");
+}
+
+#[test]
+fn other_names_of_a_verb_do_the_same() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["index"]).ok().silent();
+    mail.run(["update"]).ok().silent();
+    let list = mail.run(["list"]).ok().text();
+    for alias in ["ls", "search"] {
+        mail.run([alias]).ok().stdout(&list);
+    }
+    mail.assert_sound();
+}
+
+#[test]
+fn quiet_may_stand_anywhere_and_hushes_notes_but_no_errors() {
+    let mail = Mailbox::new().messages(1);
+    std::fs::create_dir(mail.file("cur/directory")).expect("a directory");
+    mail.run(["build"]).ok().stderr_has("left alone");
+    mail.run(["build", "--quiet"]).ok().silent();
+    mail.finish(Command::new(maildex()).args(["-q", "build"]).arg(mail.path())).ok().silent();
+    mail.deliver("new/1.host", self::mail("twin"));
+    mail.run(["build", "-q"]).fails_with(4).stderr_has("not indexed");
+    mail.run(["show", "-q", "99"]).fails_with(4).stderr_has("no message with UID 99");
+    mail.assert_sound();
+}
+
+#[test]
+fn a_folder_may_be_named_in_any_way() {
+    let mail = Mailbox::new().messages(1);
+    let odd = mail.path().with_file_name("in \u{7}box\n'");
+    std::os::unix::fs::symlink(mail.path(), &odd).expect("a symlink");
+    let inside = |folder: &str, verb: &str| {
+        let mut command = Command::new(maildex());
+        mail.finish(command.current_dir(mail.path()).args([verb, folder]))
+    };
+    for folder in [".", "./", "../inbox", "cur/.."] {
+        inside(folder, "build").ok().silent();
+        inside(folder, "count").ok().silent().stdout("1\n");
+    }
+    mail.finish(Command::new(maildex()).arg("list").arg(&odd)).ok().stdout_has("mail 1");
+    mail.remove("maildex.offsets");
+    mail.remove("maildex.index.1");
+    let run = mail.finish(Command::new(maildex()).arg("list").arg(&odd)).fails_with(3).stderr_has("in \\u{7}box\\n'");
+    assert_eq!(run.errors().lines().count(), 2, "{run}");
+}
