@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -18,6 +18,17 @@ use crate::error::{Error, Result};
 pub struct Dir {
     fd: OwnedFd,
     path: PathBuf,
+}
+
+/// Who may read and write our files.
+#[derive(Debug, Clone, Copy)]
+pub struct Access {
+    /// The mode, whatever the umask.
+    pub mode: Mode,
+    /// Where root works in another user's folder, that user.
+    pub owner: Option<Uid>,
+    /// The group that the mode's group bits are meant for.
+    pub group: Gid,
 }
 
 /// Which file a path names; equal as long as it is the same one.
@@ -83,22 +94,21 @@ impl Dir {
         Error::NotOurs { path: self.path.join(name), found }
     }
 
-    /// Makes a plain file that was not there before. Its mode is `mode` whatever the umask, and where root works in
-    /// another user's folder the file belongs to the folder's owner.
-    pub fn create_file(&self, name: &str, mode: Mode) -> Result<File> {
+    /// Makes a plain file that was not there before.
+    pub fn create_file(&self, name: &str, access: &Access) -> Result<File> {
         let path = self.path.join(name);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(Error::io("cannot create", &path))?;
-        self.own(fd.as_fd(), mode).map_err(Error::io("cannot set the mode", &path))?;
+        own(fd.as_fd(), access).map_err(Error::io("cannot set the mode", &path))?;
         Ok(File::from(fd))
     }
 
     /// Makes a file without a name (`O_TMPFILE`), to be given one by [`Dir::link_unnamed`].
-    pub fn create_unnamed(&self, mode: Mode) -> Result<File, Errno> {
+    pub fn create_unnamed(&self, access: &Access) -> Result<File, Errno> {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, ".", flags, Mode::RUSR | Mode::WUSR)?;
-        self.own(fd.as_fd(), mode)?;
+        own(fd.as_fd(), access)?;
         Ok(File::from(fd))
     }
 
@@ -107,18 +117,6 @@ impl Dir {
         use std::os::fd::AsRawFd;
         let source = format!("/proc/self/fd/{}", file.as_raw_fd());
         rustix::fs::linkat(rustix::fs::CWD, source, &self.fd, name, AtFlags::SYMLINK_FOLLOW)
-    }
-
-    fn own(&self, fd: BorrowedFd<'_>, mode: Mode) -> Result<(), Errno> {
-        rustix::fs::fchmod(fd, mode)?;
-        if rustix::process::geteuid().is_root() {
-            let folder = rustix::fs::fstat(&self.fd)?;
-            let (user, group) = (rustix::fs::Uid::from_raw(folder.st_uid), rustix::fs::Gid::from_raw(folder.st_gid));
-            if !user.is_root() {
-                rustix::fs::fchown(fd, Some(user), Some(group))?;
-            }
-        }
-        Ok(())
     }
 
     /// The file that a name stands for now; `None` if there is none.
@@ -133,11 +131,6 @@ impl Dir {
     /// Renames within the directory, over what is there.
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
         rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(Error::io("cannot rename to", self.path.join(to)))
-    }
-
-    /// Renames within the directory; `EXIST` if the name is taken.
-    pub fn rename_noreplace(&self, from: &str, to: &str) -> Result<(), Errno> {
-        rustix::fs::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE)
     }
 
     /// Removes a name; done, too, if it was not there.
@@ -158,6 +151,15 @@ impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Gives a new file to those who may use it. Where its group cannot be given, nobody's group may.
+fn own(fd: BorrowedFd<'_>, access: &Access) -> Result<(), Errno> {
+    let Access { mode, owner, group } = *access;
+    let is_right = rustix::fs::fstat(fd)?.st_gid == group.as_raw();
+    let wanted = owner.is_some() || (!is_right && mode.intersects(Mode::RWXG));
+    let given = !wanted || rustix::fs::fchown(fd, owner, Some(group)).is_ok();
+    rustix::fs::fchmod(fd, if given || is_right { mode } else { mode - Mode::RWXG })
 }
 
 /// The file behind an open descriptor.

@@ -24,7 +24,7 @@ impl Folder {
         let dir = Arc::new(Dir::open(path)?);
         // A folder that has an index has been a Maildir; if its directories are gone that is for the guard to judge.
         let indexed = dir.id_of(crate::index::OFFSETS)?.is_some();
-        Ok(Folder { maildir: Arc::new(Maildir::open(path, indexed)?), dir, index: None })
+        Ok(Folder { maildir: Arc::new(Maildir::new(Arc::clone(&dir), indexed)?), dir, index: None })
     }
 
     /// Where it was when it was opened.
@@ -63,7 +63,13 @@ impl Folder {
 
     /// Takes the folder lock. `told` hears once, before the first real wait, who holds it.
     pub fn lock(&self, reason: &str, wait: Wait, told: &mut dyn FnMut(Option<&Owner>)) -> Result<Lock> {
-        Lock::acquire(&self.dir, reason, wait, self.maildir.file_mode(), told)
+        Lock::acquire(&self.dir, reason, wait, self.maildir.access(), told)
+    }
+
+    /// When names in the folder last changed, in seconds since 1970.
+    pub(crate) fn touched(&self) -> Result<i64> {
+        let stat = rustix::fs::fstat(&*self.dir).map_err(Error::io("cannot stat", self.path()))?;
+        Ok(stat.st_mtime)
     }
 
     /// The path of a file in the folder; for messages.

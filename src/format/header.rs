@@ -25,6 +25,7 @@
 //! |    144 |    8 | oldest    | [`Number`]: changes up to this one are no longer known one by one              |
 //! |    152 |    8 | marks     | [`Number`]: 1 a writer is at work, 2 the first build has finished, 4 a sync failed |
 //! |    160 |   24 | boot      | boot id of the last writer, CRC32C of it                                       |
+//! |    184 |    8 | accounted | [`Number`]: bytes of the index file that the slots account for                 |
 //! |    192 |   56 | stamp_new | stamp of `new/` before it was last listed: dev, ino, btime, mtime, ctime, settled, CRC32C |
 //! |    256 |   56 | stamp_cur | the same of `cur/`                                                             |
 
@@ -183,7 +184,8 @@ pub struct HeaderPage {
     counter: Word,
     oldest: Word,
     marks: Word,
-    boot: [Word; 4],
+    boot: [Word; 3],
+    accounted: Word,
     stamp_new: [Word; 8],
     stamp_cur: [Word; 8],
     rest: [Word; 472],
@@ -192,6 +194,7 @@ pub struct HeaderPage {
 const _: () = assert!(size_of::<HeaderPage>() == HEADER_LEN && offset_of!(HeaderPage, count) == 128);
 const _: () = assert!(offset_of!(HeaderPage, counter) == 136 && offset_of!(HeaderPage, oldest) == 144);
 const _: () = assert!(offset_of!(HeaderPage, marks) == 152 && offset_of!(HeaderPage, boot) == 160);
+const _: () = assert!(offset_of!(HeaderPage, accounted) == 184);
 const _: () = assert!(offset_of!(HeaderPage, stamp_new) == 192 && offset_of!(HeaderPage, stamp_cur) == 256);
 
 /// Offsets of the header page's own words; for messages.
@@ -203,6 +206,8 @@ pub mod at {
     pub const COUNTER: u64 = offset_of!(HeaderPage, counter) as u64;
     /// Of `oldest`.
     pub const OLDEST: u64 = offset_of!(HeaderPage, oldest) as u64;
+    /// Of `accounted`.
+    pub const ACCOUNTED: u64 = offset_of!(HeaderPage, accounted) as u64;
     /// Of `marks`.
     pub const MARKS: u64 = offset_of!(HeaderPage, marks) as u64;
 }
@@ -282,6 +287,17 @@ impl HeaderPage {
         self.oldest.store(Number::encode(oldest));
     }
 
+    /// Bytes of the index file that the slots account for. What stands behind them was written by somebody who did not
+    /// come to publish it, or by a writer that another offsets file knows.
+    pub fn accounted(&self) -> Option<u64> {
+        Number::decode(self.accounted.load())
+    }
+
+    /// Says how much of the index file the slots account for.
+    pub(crate) fn set_accounted(&self, bytes: u64) {
+        self.accounted.store(Number::encode(bytes));
+    }
+
     /// State of the whole index.
     pub fn marks(&self) -> Option<Marks> {
         Number::decode(self.marks.load()).filter(|&marks| marks < 8).map(Marks)
@@ -294,14 +310,14 @@ impl HeaderPage {
 
     /// Boot id of the last writer; `None` if it is torn.
     pub fn boot(&self) -> Option<BootId> {
-        checked(&self.boot[..3]).map(|words: [u64; 2]| to_bytes(words))
+        checked(&self.boot).map(|words: [u64; 2]| to_bytes(words))
     }
 
     /// Says who writes.
     pub(crate) fn set_boot(&self, boot: &BootId) {
         let (low, high) = boot.split_at(8);
         let words = [low, high].map(|half| u64::from_le_bytes(half.try_into().expect("half of 16 bytes")));
-        store_checked(&self.boot[..3], &words);
+        store_checked(&self.boot, &words);
     }
 
     fn stamp_words(&self, sub: Sub) -> &[Word] {
@@ -388,6 +404,7 @@ mod tests {
             oldest: Word::default(),
             marks: Word::default(),
             boot: std::array::from_fn(|_| Word::default()),
+            accounted: Word::default(),
             stamp_new: words(),
             stamp_cur: words(),
             rest: std::array::from_fn(|_| Word::default()),

@@ -1,6 +1,6 @@
 //! Words of the offsets file: how they are stored, and how those that stand alone carry their own checksum.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::failpoint;
 
@@ -16,7 +16,10 @@ impl Word {
     /// The word as it is now.
     #[inline]
     pub fn load(&self) -> u64 {
-        u64::from_le(self.0.load(Ordering::Acquire))
+        // Only relaxed loads are promised to work in pages that are mapped read-only; the fence makes it an acquire.
+        let value = u64::from_le(self.0.load(Ordering::Relaxed));
+        fence(Ordering::Acquire);
+        value
     }
 
     /// Changes it for everybody. Only for words in a map made for writing.

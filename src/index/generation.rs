@@ -8,10 +8,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::fs::Mode;
-
-use crate::dir::Dir;
+use crate::dir::{Access, Dir};
 use crate::error::{Error, Result};
 use crate::format::block::{self, BLOCK_LEN};
 use crate::format::entry::Seal;
@@ -57,7 +56,7 @@ impl Start {
 pub(crate) fn counter_after(last: u64) -> u64 {
     let now = system::now();
     let micros = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000 + now.tv_nsec as u64 / 1000;
-    micros.max(last + 1).min(Number::MAX)
+    micros.max(last.saturating_add(1)).min(Number::MAX - 1)
 }
 
 /// A generation that is being written.
@@ -65,7 +64,7 @@ pub(crate) fn counter_after(last: u64) -> u64 {
 pub struct NewGeneration<'l> {
     dir: Arc<Dir>,
     lock: &'l Lock,
-    mode: Mode,
+    access: Access,
     identity: Identity,
     seal: Seal,
     file: File,
@@ -74,10 +73,19 @@ pub struct NewGeneration<'l> {
     slots: Vec<(SlotData, u64)>,
 }
 
-/// The header of an index that never was.
-pub fn first_identity() -> Identity {
-    // An index that replaces one that was removed must not repeat its UIDVALIDITY.
-    let seconds = u32::try_from(system::now().tv_sec).unwrap_or(u32::MAX).max(1);
+/// The header of an index that never was. UIDVALIDITY is the time in seconds, as is usual.
+///
+/// An index that was removed by hand a moment ago may have got the same one. Its removal has changed the folder's mtime,
+/// so where that (`touched`, in seconds, from before the lock was taken) lies in the current second, this waits for the
+/// next one.
+pub fn first_identity(touched: i64) -> Identity {
+    let seconds = loop {
+        let now = system::now();
+        if now.tv_sec != touched {
+            break u32::try_from(now.tv_sec).unwrap_or(u32::MAX).max(1);
+        }
+        std::thread::sleep(Duration::from_nanos(1_000_000_000 - now.tv_nsec as u64));
+    };
     Identity {
         id: system::random(),
         generation: 1,
@@ -98,15 +106,15 @@ pub(crate) fn new_marker() -> [u8; 8] {
 
 impl<'l> NewGeneration<'l> {
     /// Begins to write; nothing is seen of it before [`NewGeneration::commit`].
-    pub fn begin(dir: &Arc<Dir>, lock: &'l Lock, mode: Mode, identity: Identity) -> Result<NewGeneration<'l>> {
+    pub fn begin(dir: &Arc<Dir>, lock: &'l Lock, access: Access, identity: Identity) -> Result<NewGeneration<'l>> {
         dir.unlink(INDEX_TMP)?;
         dir.unlink(OFFSETS_TMP)?;
-        let file = dir.create_file(INDEX_TMP, mode)?;
+        let file = dir.create_file(INDEX_TMP, &access)?;
         let seal = Seal::new(&identity.id, identity.marker);
         Ok(NewGeneration {
             dir: Arc::clone(dir),
             lock,
-            mode,
+            access,
             identity,
             seal,
             file,
@@ -176,7 +184,7 @@ impl<'l> NewGeneration<'l> {
 
     fn write_offsets(&self, start: &Start) -> Result<()> {
         let path = self.path(OFFSETS_TMP);
-        let file = self.dir.create_file(OFFSETS_TMP, self.mode)?;
+        let file = self.dir.create_file(OFFSETS_TMP, &self.access)?;
         let blocks = self.slots.len().div_ceil(block::SLOTS);
         reserve(&file, 0, (HEADER_LEN + blocks * BLOCK_LEN) as u64, false)
             .map_err(Error::io("cannot allocate", &path))?;
@@ -193,6 +201,7 @@ impl<'l> NewGeneration<'l> {
         let header = map.header();
         header.set_record(&self.identity.encode(Kind::Offsets));
         header.set_count(self.slots.len() as u64);
+        header.set_accounted(self.pending_at);
         header.set_counter(start.counter);
         header.set_oldest(start.oldest);
         header.set_boot(&boot_id()?);
@@ -232,7 +241,8 @@ pub(crate) fn generations(dir: &Dir) -> Result<Vec<u64>> {
         let entry = entry.map_err(failed)?;
         let generation = entry.file_name().to_str().ok().and_then(|name| name.strip_prefix("maildex.index."));
         // The name must be the one that we would give: not 01, not +1.
-        found.extend(generation.and_then(|text| text.parse().ok().filter(|number: &u64| number.to_string() == text)));
+        let ours = |number: &u64| Some(number.to_string().as_str()) == generation && *number < u64::MAX / 2;
+        found.extend(generation.and_then(|text| text.parse().ok()).filter(ours));
     }
     found.sort_unstable();
     Ok(found)

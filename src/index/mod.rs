@@ -9,6 +9,7 @@ pub mod generation;
 pub mod open;
 pub mod publish;
 pub mod recover;
+pub mod salvage;
 pub mod walk;
 
 use std::fs::File;
@@ -44,7 +45,7 @@ pub struct Index {
     offsets: OffsetsMap,
     entries_file: File,
     writable: bool,
-    /// UIDs up to this one stand in entries that never got a slot; see `recover`.
+    /// UIDs up to this one stood in slots that recovery has cleared.
     burnt: u32,
 }
 
@@ -122,7 +123,7 @@ impl Index {
         if count > self.capacity() {
             self.remap()?;
         }
-        if count > self.capacity() {
+        if count > self.slots_mapped().into() {
             let (found, expected) = (count.to_string(), format!("at most {}", self.capacity()));
             return Err(self.damage(header::at::COUNT, "count", found, expected));
         }
@@ -132,6 +133,11 @@ impl Index {
     /// Slots that the mapped blocks have room for.
     pub fn capacity(&self) -> u64 {
         (self.offsets.blocks() * block::SLOTS) as u64
+    }
+
+    /// The same, as far as slot numbers go: there are no more slots than UIDs, however long the file was made.
+    fn slots_mapped(&self) -> u32 {
+        self.capacity().try_into().unwrap_or(u32::MAX)
     }
 
     fn remap(&mut self) -> Result<()> {

@@ -3,7 +3,7 @@
 //! 1. allocate space, so that a full disk fails here and not as a SIGBUS in the middle of a store
 //! 2. write the entries, sync the index file
 //! 3. store the slots beyond the published count, sync the offsets file
-//! 4. store the count: the new messages are there, whole
+//! 4. store how much of the index file is accounted for, then the count: the new messages are there, whole
 //! 5. of messages that were there before, store the change number, then the status
 //! 6. store the change counter
 //!
@@ -16,14 +16,16 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-use crate::error::{Error, Result};
+use crate::error::{Damage, Error, Result};
 use crate::format::block::{self, BLOCK_LEN, Block};
 use crate::format::entry::{ALIGN, Entry};
-use crate::format::header::{HEADER_LEN, IndexId, Marks};
+use crate::format::header::{HEADER_LEN, IndexId, Marks, at};
 use crate::format::status::Status;
 use crate::format::word::Number;
 use crate::format::{SlotNo, Uid};
-use crate::index::{Index, Slot, Snapshot, index_name};
+use crate::index::generation::remove_others;
+use crate::index::walk::{Stretch, walk};
+use crate::index::{Index, OFFSETS, Slot, Snapshot, index_name};
 use crate::lock::Lock;
 use crate::system::{self, boot_id};
 
@@ -84,6 +86,10 @@ pub struct Writer<'l> {
     counter: u64,
     last_uid: u32,
     begun: bool,
+    /// The index file is as long as this, unless somebody else writes to it.
+    file_len: u64,
+    /// Between the first store of a publish and the last one.
+    storing: bool,
 }
 
 impl<'l> Writer<'l> {
@@ -93,8 +99,9 @@ impl<'l> Writer<'l> {
         let snapshot = index.snapshot()?;
         let (count, counter) = (u64::from(snapshot.len()), snapshot.counter());
         let last_uid = snapshot.last_uid()?.map_or(0, Uid::get).max(index.identity.uid_floor);
-        let pending_at = index.index_len()?.max(HEADER_LEN as u64).next_multiple_of(ALIGN);
-        let burnt = Uid::new(index.burnt);
+        let file_len = index.index_len()?;
+        let burnt = Uid::new(index.burnt.max(index.last_unaccounted_uid(file_len)?));
+        let pending_at = file_len.max(HEADER_LEN as u64).next_multiple_of(ALIGN);
         let mut writer = Writer {
             index,
             lock,
@@ -107,6 +114,8 @@ impl<'l> Writer<'l> {
             counter,
             last_uid,
             begun,
+            file_len,
+            storing: false,
         };
         burnt.map_or(Ok(()), |uid| writer.raise_uid(uid))?;
         Ok(writer)
@@ -115,6 +124,11 @@ impl<'l> Writer<'l> {
     /// The index, for reading what is published.
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// Removes what a killed writer may have left beside the index.
+    pub fn remove_leftovers(&self) -> Result<()> {
+        remove_others(&self.index.dir, self.index.identity.generation)
     }
 
     /// What is published now.
@@ -187,6 +201,7 @@ impl<'l> Writer<'l> {
             return Ok(());
         }
         self.begin()?;
+        self.still_ours()?;
         let file = &self.index.entries_file;
         let path = || self.index.index_path();
         let len = self.pending.len() as u64;
@@ -197,9 +212,19 @@ impl<'l> Writer<'l> {
             source,
         })?;
         self.pending_at += len;
+        self.file_len = self.pending_at;
         self.pending.clear();
         self.written = true;
         Ok(())
+    }
+
+    /// Whether nobody has written since we did: the lockfile can be removed by hand, and then two write. Looked at
+    /// before each step that would overwrite what another one has published meanwhile.
+    fn still_ours(&self) -> Result<()> {
+        self.lock.check()?;
+        let untouched = self.index.index_len()? == self.file_len && self.index.header().count() == Some(self.count);
+        let lost = || Error::LockLost { path: self.index.dir.path().join(crate::lock::LOCKFILE) };
+        if untouched { Ok(()) } else { Err(lost()) }
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -227,8 +252,12 @@ impl<'l> Writer<'l> {
         if !self.added.is_empty() {
             self.store_slots(change)?;
         }
-        // From here on readers see it; so nobody else may have taken our place.
-        self.lock.check()?;
+        // From here on readers see it.
+        self.still_ours()?;
+        self.storing = true;
+        if self.index.header().accounted() != Some(self.pending_at) {
+            self.index.header().set_accounted(self.pending_at);
+        }
         if !self.added.is_empty() {
             self.count += self.added.len() as u64;
             self.index.header().set_count(self.count);
@@ -237,6 +266,7 @@ impl<'l> Writer<'l> {
             self.index.store_change(item, change);
         }
         self.index.header().set_counter(change);
+        self.storing = false;
         self.counter = change;
         self.added.clear();
         self.changes.clear();
@@ -246,6 +276,7 @@ impl<'l> Writer<'l> {
     /// Step 3.
     fn store_slots(&mut self, change: u64) -> Result<()> {
         let needed = self.count + self.added.len() as u64;
+        self.still_ours()?;
         self.index.grow(needed)?;
         for (no, data) in (self.count as u32..).zip(&self.added) {
             let slot = self.index.slot(SlotNo(no)).expect("the file was just grown");
@@ -273,12 +304,31 @@ impl<'l> Writer<'l> {
     }
 
     /// Publishes the rest and says that the writer has ended well.
-    pub fn finish(mut self) -> Result<Index> {
-        self.publish()?;
-        if self.begun {
-            self.index.header().set_marks(self.index.marks()?.without(Marks::WRITING));
+    pub fn finish(mut self) -> Result<()> {
+        self.publish()
+    }
+
+    /// How many messages are published and live.
+    pub fn live(&mut self) -> Result<usize> {
+        let mut live = 0;
+        for slot in self.snapshot()?.slots() {
+            live += usize::from(!slot.status()?.has(Status::EXPUNGED));
         }
-        Ok(self.index)
+        Ok(live)
+    }
+}
+
+/// A writer that ends between two publishes, even because of an error, leaves nothing to recover. One that ends within
+/// a publish leaves its mark, and the next one completes it.
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if self.begun
+            && !self.storing
+            && self.still_ours().is_ok()
+            && let Ok(marks) = self.index.marks()
+        {
+            self.index.header().set_marks(marks.without(Marks::WRITING));
+        }
     }
 }
 
@@ -295,6 +345,31 @@ impl Index {
     pub(crate) fn index_len(&self) -> Result<u64> {
         let stat = rustix::fs::fstat(&self.entries_file).map_err(Error::io("cannot stat", self.index_path()))?;
         Ok(stat.st_size as u64)
+    }
+
+    /// The largest UID in the entries that no slot accounts for, 0 if there is none. Somebody may have seen it: these are
+    /// entries of a killed writer, but also those that a newer offsets file knew, before an older one was put back.
+    fn last_unaccounted_uid(&self, file_len: u64) -> Result<u32> {
+        let header = self.header();
+        let accounted = header.accounted().ok_or_else(|| self.bad_number(at::ACCOUNTED, "accounted bytes"))?;
+        if accounted > file_len {
+            return Err(Error::Damaged(Damage {
+                path: self.index_path(),
+                at: file_len,
+                what: "end of the file".into(),
+                found: format!("{file_len} bytes"),
+                expected: format!("at least {accounted}, as {OFFSETS} has it"),
+            }));
+        }
+        let mut last = 0;
+        if accounted < file_len {
+            walk(&self.map_entries()?, &self.seal, accounted, |stretch| {
+                if let Stretch::Entry(_, _, entry) = stretch {
+                    last = last.max(entry.uid.get());
+                }
+            });
+        }
+        Ok(last)
     }
 
     /// Appends blocks until there is room for `slots`.

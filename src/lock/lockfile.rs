@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
 
 use super::owner::Owner;
 use super::wait;
-use crate::dir::{Dir, FileId, id_of_file};
+use crate::dir::{Access, Dir, FileId, id_of_file};
 use crate::error::{Error, Result};
 
-pub(super) const NAME: &str = "maildex.lock";
+/// The lockfile of a folder.
+pub const LOCKFILE: &str = "maildex.lock";
 
 /// How often one try looks again because the name changed hands in between.
 const LOOKS: usize = 10;
@@ -53,24 +53,24 @@ pub enum Holder {
 impl Lock {
     /// Takes the lock of the folder `dir`, or fails with [`Error::Locked`] when `wait` is over.
     ///
-    /// `reason` is shown to others who want the lock; it may be empty. `mode` is the lockfile's. `told` is called once,
+    /// `reason` is shown to others who want the lock; it may be empty. `access` is the lockfile's. `told` is called once,
     /// before the first real wait, with what is known of the holder.
     pub fn acquire(
         dir: &Arc<Dir>,
         reason: &str,
         wait: Wait,
-        mode: Mode,
+        access: Access,
         told: &mut dyn FnMut(Option<&Owner>),
     ) -> Result<Lock> {
-        Contender { dir, reason, mode, in_place: false }.acquire(wait, told)
+        Contender { dir, reason, access, in_place: false }.acquire(wait, told)
     }
 
     /// Fails with [`Error::LockLost`] if the lockfile is no longer this lock's; to be called before each publish.
     pub fn check(&self) -> Result<()> {
-        if self.dir.id_of(NAME)? == Some(self.id) {
+        if self.dir.id_of(LOCKFILE)? == Some(self.id) {
             return Ok(());
         }
-        Err(Error::LockLost { path: self.dir.path().join(NAME) })
+        Err(Error::LockLost { path: self.dir.path().join(LOCKFILE) })
     }
 
     /// Lets go, and says if that failed or if the lock was lost before.
@@ -83,7 +83,7 @@ impl Lock {
             return Ok(());
         }
         // A stranger's lockfile under the name is not ours to remove.
-        let removed = self.check().and_then(|()| self.dir.unlink(NAME));
+        let removed = self.check().and_then(|()| self.dir.unlink(LOCKFILE));
         unlock(&self.file);
         removed
     }
@@ -98,7 +98,7 @@ impl Drop for Lock {
 
 /// Looks who holds the lock of the folder `dir`. Takes it from nobody, but a try in that very moment may be refused once.
 pub fn holder(dir: &Dir) -> Result<Holder> {
-    let Some(file) = dir.open_file(NAME, false)? else { return Ok(Holder::Nobody) };
+    let Some(file) = dir.open_file(LOCKFILE, false)? else { return Ok(Holder::Nobody) };
     // Twice: others may hold the flock of a dead one's file for the moment that it takes them to remove it.
     let mut owner = None;
     for _ in 0..2 {
@@ -118,7 +118,7 @@ pub fn holder(dir: &Dir) -> Result<Holder> {
 pub(super) struct Contender<'a> {
     pub(super) dir: &'a Arc<Dir>,
     pub(super) reason: &'a str,
-    pub(super) mode: Mode,
+    pub(super) access: Access,
     /// Makes the lockfile under its name at once, as if files without a name could not be had.
     pub(super) in_place: bool,
 }
@@ -161,7 +161,7 @@ impl Contender<'_> {
     /// One try, without waiting for anybody.
     fn attempt(&self) -> Result<Result<Lock, Refusal>> {
         for look in 1..=LOOKS {
-            let file = match self.dir.open_file(NAME, false) {
+            let file = match self.dir.open_file(LOCKFILE, false) {
                 Ok(Some(file)) => file,
                 Ok(None) => match self.create()? {
                     Some(lock) => return Ok(Ok(lock)),
@@ -192,8 +192,8 @@ impl Contender<'_> {
     /// Removes the lockfile whose flock we got, and drops that flock. Its holder is dead, or has let go: then the name
     /// is gone or stands for the next one's file, and stays.
     fn bury(&self, file: &File) -> Result<()> {
-        if self.dir.id_of(NAME)? == Some(self.id_of(file)?) {
-            self.dir.unlink(NAME)?;
+        if self.dir.id_of(LOCKFILE)? == Some(self.id_of(file)?) {
+            self.dir.unlink(LOCKFILE)?;
         }
         unlock(file);
         Ok(())
@@ -203,12 +203,12 @@ impl Contender<'_> {
     fn create(&self) -> Result<Option<Lock>> {
         let owner = Owner::here(self.reason).map_err(Error::io("cannot name the owner of", self.path()))?;
         if !self.in_place
-            && let Ok(file) = self.dir.create_unnamed(self.mode)
+            && let Ok(file) = self.dir.create_unnamed(&self.access)
         {
             let lock = self.lock(file)?;
             if self.try_lock(&lock.file)? {
                 self.write(&lock, &owner)?;
-                match self.dir.link_unnamed(&lock.file, NAME) {
+                match self.dir.link_unnamed(&lock.file, LOCKFILE) {
                     Ok(()) => return Ok(Some(lock)),
                     Err(Errno::EXIST) => return Ok(None),
                     // No /proc, or a file system without hard links.
@@ -223,7 +223,7 @@ impl Contender<'_> {
     /// flock others take it for a dead one's and may remove it; so the name is looked at once more, under the flock.
     /// Whatever is wrong with the folder is reported from here.
     fn create_in_place(&self, owner: &Owner) -> Result<Option<Lock>> {
-        let file = match self.dir.create_file(NAME, self.mode) {
+        let file = match self.dir.create_file(LOCKFILE, &self.access) {
             Err(error) if error.errno() == Some(Errno::EXIST) => return Ok(None),
             made => made?,
         };
@@ -254,7 +254,7 @@ impl Contender<'_> {
     }
 
     fn path(&self) -> PathBuf {
-        self.dir.path().join(NAME)
+        self.dir.path().join(LOCKFILE)
     }
 
     fn try_lock(&self, file: &File) -> Result<bool> {
@@ -273,7 +273,7 @@ pub(super) fn unlock(file: &File) {
 }
 
 fn cannot(doing: &'static str, dir: &Dir) -> impl FnOnce(io::Error) -> Error {
-    let path = dir.path().join(NAME);
+    let path = dir.path().join(LOCKFILE);
     move |source| Error::Io { path, doing, source }
 }
 

@@ -21,5 +21,5 @@ mod owner;
 mod tests;
 mod wait;
 
-pub use lockfile::{Holder, Lock, Wait, holder};
+pub use lockfile::{Holder, LOCKFILE, Lock, Wait, holder};
 pub use owner::{Owner, State};

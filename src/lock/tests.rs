@@ -12,17 +12,18 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, Mode};
+use rustix::fs::{FileType, Gid, Mode};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::lockfile::{Contender, NAME};
+use super::lockfile::{Contender, LOCKFILE};
 use super::{Holder, Lock, Owner, State, Wait, holder, owner, wait};
+use crate::dir::Access;
 use crate::dir::{Dir, FileId};
 use crate::error::{Error, Result};
 
 const ONCE: Wait = Wait::For(Duration::ZERO);
-const MODE: Mode = Mode::from_raw_mode(0o600);
+const ACCESS: Access = Access { mode: Mode::from_raw_mode(0o600), owner: None, group: Gid::ROOT };
 /// Longer than anything here takes on the slowest machine.
 const HANGS: Duration = Duration::from_mins(1);
 
@@ -39,11 +40,11 @@ impl Folder {
     }
 
     fn lockfile(&self) -> std::path::PathBuf {
-        self.temp.path().join(NAME)
+        self.temp.path().join(LOCKFILE)
     }
 
     fn id(&self) -> FileId {
-        self.dir.id_of(NAME).unwrap().expect("a lockfile")
+        self.dir.id_of(LOCKFILE).unwrap().expect("a lockfile")
     }
 
     fn names(&self) -> Vec<String> {
@@ -52,11 +53,11 @@ impl Folder {
 }
 
 fn once(dir: &Arc<Dir>) -> Result<Lock> {
-    Lock::acquire(dir, "", ONCE, MODE, &mut |_| panic!("a single try waits for nobody"))
+    Lock::acquire(dir, "", ONCE, ACCESS, &mut |_| panic!("a single try waits for nobody"))
 }
 
 fn once_in_place(dir: &Arc<Dir>) -> Result<Lock> {
-    Contender { dir, reason: "", mode: MODE, in_place: true }.acquire(ONCE, &mut |_| panic!("waits"))
+    Contender { dir, reason: "", access: ACCESS, in_place: true }.acquire(ONCE, &mut |_| panic!("waits"))
 }
 
 /// The owner in an [`Error::Locked`].
@@ -148,7 +149,7 @@ fn child() {
     let dir = Arc::new(Dir::open(Path::new(folder)).unwrap());
     match order {
         "hold" => {
-            let lock = Lock::acquire(&dir, "testing", Wait::For(HANGS), MODE, &mut |_| eprintln!("waits")).unwrap();
+            let lock = Lock::acquire(&dir, "testing", Wait::For(HANGS), ACCESS, &mut |_| eprintln!("waits")).unwrap();
             eprintln!("holds");
             std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
             lock.release().unwrap();
@@ -178,7 +179,7 @@ fn threads_exclude_each_other() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..5 {
-                    let lock = Lock::acquire(&folder.dir, "", Wait::For(HANGS), MODE, &mut |_| ()).unwrap();
+                    let lock = Lock::acquire(&folder.dir, "", Wait::For(HANGS), ACCESS, &mut |_| ()).unwrap();
                     assert!(!inside.swap(true, Ordering::SeqCst), "two holders");
                     thread::yield_now();
                     lock.check().unwrap();
@@ -204,7 +205,7 @@ fn another_process_is_refused_told_and_named() {
 
     let mut told = Vec::new();
     let wait = Wait::For(Duration::from_millis(20));
-    let tried = Lock::acquire(&folder.dir, "", wait, MODE, &mut |owner| told.push(owner.map(|owner| owner.pid)));
+    let tried = Lock::acquire(&folder.dir, "", wait, ACCESS, &mut |owner| told.push(owner.map(|owner| owner.pid)));
     assert_eq!(locked_by(tried).unwrap().pid, other.pid());
     assert_eq!(told, [Some(other.pid())]);
 
@@ -260,7 +261,7 @@ fn waiters_of_one_process_share_a_helper_and_all_get_their_turn() {
     let id = folder.id();
     thread::scope(|scope| {
         for _ in 0..3 {
-            scope.spawn(|| Lock::acquire(&folder.dir, "", Wait::Forever, MODE, &mut |_| ()).unwrap());
+            scope.spawn(|| Lock::acquire(&folder.dir, "", Wait::Forever, ACCESS, &mut |_| ()).unwrap());
         }
         until("three wait in one helper", || wait::waiting_for(id) == Some(3));
         lock.release().unwrap();
@@ -275,10 +276,10 @@ fn who_gave_up_leaves_nothing_held() {
     let id = folder.id();
     for _ in 0..3 {
         let wait = Wait::For(Duration::from_millis(1));
-        assert!(locked_by(Lock::acquire(&folder.dir, "", wait, MODE, &mut |_| ())).is_some());
+        assert!(locked_by(Lock::acquire(&folder.dir, "", wait, ACCESS, &mut |_| ())).is_some());
         assert!(wait::waiting_for(id).unwrap_or(0) <= 1, "those who gave up are forgotten");
     }
-    let same_file = folder.dir.open_file(NAME, false).unwrap().unwrap();
+    let same_file = folder.dir.open_file(LOCKFILE, false).unwrap().unwrap();
     lock.release().unwrap();
     until("the helper ends", || wait::waiting_for(id).is_none());
     fs2::FileExt::try_lock_exclusive(&same_file).expect("nobody has its flock");
@@ -307,7 +308,7 @@ fn whatever_is_no_plain_file_is_reported_and_left_alone() {
     let plants: [(&str, Plant); 5] = [
         ("a symbolic link", |folder| std::os::unix::fs::symlink("precious", folder.lockfile()).unwrap()),
         ("a symbolic link", |folder| std::os::unix::fs::symlink("nowhere", folder.lockfile()).unwrap()),
-        ("a fifo", |folder| rustix::fs::mknodat(&*folder.dir, NAME, FileType::Fifo, MODE, 0).unwrap()),
+        ("a fifo", |folder| rustix::fs::mknodat(&*folder.dir, LOCKFILE, FileType::Fifo, ACCESS.mode, 0).unwrap()),
         ("a directory", |folder| fs::create_dir(folder.lockfile()).unwrap()),
         ("a file with 2 links", |folder| {
             fs::hard_link(folder.temp.path().join("precious"), folder.lockfile()).unwrap();
@@ -318,7 +319,7 @@ fn whatever_is_no_plain_file_is_reported_and_left_alone() {
         fs::write(folder.temp.path().join("precious"), "data").unwrap();
         plant(&folder);
         let planted = folder.id();
-        let forever = || Lock::acquire(&folder.dir, "", Wait::Forever, MODE, &mut |_| panic!("waits for {what}"));
+        let forever = || Lock::acquire(&folder.dir, "", Wait::Forever, ACCESS, &mut |_| panic!("waits for {what}"));
         for error in [
             once(&folder.dir).unwrap_err(),
             once_in_place(&folder.dir).unwrap_err(),
@@ -343,7 +344,7 @@ fn a_text_that_says_nothing_neither_gives_nor_takes_the_lock() {
         once(&folder.dir).unwrap().release().unwrap();
     }
     fs::write(folder.lockfile(), "").unwrap();
-    let file = folder.dir.open_file(NAME, false).unwrap().unwrap();
+    let file = folder.dir.open_file(LOCKFILE, false).unwrap().unwrap();
     fs2::FileExt::try_lock_exclusive(&file).unwrap();
     assert_eq!(locked_by(once(&folder.dir)), None);
     assert!(matches!(holder(&folder.dir).unwrap(), Holder::Somebody(None)));
@@ -363,7 +364,7 @@ fn in_place_and_linked_lockfiles_exclude_each_other() {
         let lock = first(&folder.dir).unwrap();
         lock.check().unwrap();
         assert_eq!(locked_by(second(&folder.dir)).unwrap().pid, process::id() as i32);
-        assert_eq!(folder.names(), [NAME]);
+        assert_eq!(folder.names(), [LOCKFILE]);
         lock.release().unwrap();
         assert_eq!(folder.names(), [""; 0]);
     }
@@ -396,7 +397,7 @@ fn who_inherited_a_dead_holders_lock_is_named() {
     assert_eq!((owner.pid, &owner.state), (other.pid(), &State::Ended(vec![(heir, "sleep 60".into())])));
     let text = owner.to_string();
     assert!(text.starts_with(&format!("process {heir} (sleep 60), which inherited it from process ")), "{text}");
-    let lock = Lock::acquire(&folder.dir, "", Wait::For(HANGS), MODE, &mut |_| ()).unwrap();
+    let lock = Lock::acquire(&folder.dir, "", Wait::For(HANGS), ACCESS, &mut |_| ()).unwrap();
     lock.release().unwrap();
 }
 
@@ -415,7 +416,7 @@ fn no_child_inherits_the_lock() {
 fn the_owners_text_comes_back_and_cannot_act_on_a_terminal() {
     let folder = Folder::new();
     let reason = "a\nhost: elsewhere\x1b[2J\u{202e}";
-    let lock = Lock::acquire(&folder.dir, reason, ONCE, MODE, &mut |_| ()).unwrap();
+    let lock = Lock::acquire(&folder.dir, reason, ONCE, ACCESS, &mut |_| ()).unwrap();
     let text = fs::read_to_string(folder.lockfile()).unwrap();
     let owner = Owner::parse(&text).unwrap();
     assert_eq!(owner.text(), text);
@@ -489,7 +490,7 @@ fn contend(dir: &Arc<Dir>, in_place: bool) {
         witness.read_exact_at(&mut bytes, 0).unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
     };
-    let contender = Contender { dir, reason: "", mode: MODE, in_place };
+    let contender = Contender { dir, reason: "", access: ACCESS, in_place };
     for round in process::id().. {
         let wait = if round % 4 == 0 { Wait::For(HANGS) } else { ONCE };
         let lock = match contender.acquire(wait, &mut |_| ()) {

@@ -13,11 +13,12 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-use crate::dir::Dir;
+use crate::dir::{Access, Dir};
 use crate::error::{Error, Result};
 
 /// The two directories of a Maildir that hold mail. `tmp/` holds mail that is being written and is never looked at.
@@ -45,15 +46,15 @@ impl Sub {
 /// A Maildir that was opened.
 #[derive(Debug)]
 pub struct Maildir {
-    root: Dir,
+    root: Arc<Dir>,
 }
 
 impl Maildir {
-    /// Opens a folder that has at least one of `new/` and `cur/`, or, if `even_if_empty`, any folder.
-    pub fn open(path: &Path, even_if_empty: bool) -> Result<Maildir> {
-        let maildir = Maildir { root: Dir::open(path)? };
+    /// Takes a folder that has at least one of `new/` and `cur/`, or, if `even_if_empty`, any folder.
+    pub fn new(root: Arc<Dir>, even_if_empty: bool) -> Result<Maildir> {
+        let maildir = Maildir { root };
         if !even_if_empty && !Sub::ALL.into_iter().any(|sub| maildir.sub(sub).is_ok()) {
-            return Err(Error::NotAMaildir { path: path.to_path_buf() });
+            return Err(Error::NotAMaildir { path: maildir.path().to_path_buf() });
         }
         Ok(maildir)
     }
@@ -73,13 +74,20 @@ impl Maildir {
         self.root.sub(sub.as_str())
     }
 
-    /// The mode for files of ours: what `cur/` grants to its group, and to nobody else.
-    pub fn file_mode(&self) -> Mode {
-        let group = match rustix::fs::statat(&self.root, Sub::Cur.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Mode::from_raw_mode(stat.st_mode) & (Mode::RGRP | Mode::WGRP),
-            Err(_) => Mode::empty(),
+    /// Who may use files of ours: what `cur/` grants to its group, and nobody else. Files that root makes in another
+    /// user's folder belong to that user.
+    pub fn access(&self) -> Access {
+        let stat = rustix::fs::statat(&self.root, Sub::Cur.as_str(), AtFlags::SYMLINK_NOFOLLOW)
+            .or_else(|_| rustix::fs::fstat(&*self.root));
+        let (granted, user, group) = match &stat {
+            Ok(stat) => (Mode::from_raw_mode(stat.st_mode), Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid)),
+            Err(_) => (Mode::empty(), rustix::process::geteuid(), rustix::process::getegid()),
         };
-        Mode::RUSR | Mode::WUSR | group
+        Access {
+            mode: Mode::RUSR | Mode::WUSR | granted & (Mode::RGRP | Mode::WGRP),
+            owner: (rustix::process::geteuid().is_root() && !user.is_root()).then_some(user),
+            group,
+        }
     }
 
     /// The path of a mail, for people and scripts.

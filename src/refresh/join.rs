@@ -53,6 +53,8 @@ pub(crate) struct Plan {
     pub(crate) superseded: Vec<SlotNo>,
     /// Live messages.
     pub(crate) live: usize,
+    /// A name was found in another directory than the message's, and that one was not listed.
+    pub(crate) look_again: bool,
 }
 
 /// The names of both directories, by base name.
@@ -145,7 +147,9 @@ impl<'l> Names<'l> {
     }
 
     /// Compares the names with the published slots.
-    pub(crate) fn join(&mut self, snapshot: &Snapshot<'_>, entries: &mut Entries) -> Result<Plan> {
+    ///
+    /// With `thorough` every mail is to be read and compared, even on the inode that is known.
+    pub(crate) fn join(&mut self, snapshot: &Snapshot<'_>, entries: &mut Entries, thorough: bool) -> Result<Plan> {
         let mut plan = Plan::default();
         for slot in snapshot.slots() {
             let status = slot.status()?;
@@ -154,28 +158,34 @@ impl<'l> Names<'l> {
             }
             plan.live += 1;
             match self.find(slot.hash(), slot.inode()) {
-                Some(at) => self.matched(at, &slot, &mut plan)?,
+                Some(at) => self.matched(at, &slot, thorough, &mut plan)?,
                 None if self.listings[status.sub() as usize].is_some() => plan.missing.push(slot.no()),
                 None => {}
             }
         }
-        self.mend_hashes(snapshot, entries, &mut plan)?;
+        self.mend_hashes(snapshot, entries, thorough, &mut plan)?;
         self.pair_renames(snapshot, entries, &mut plan)?;
         Ok(plan)
     }
 
     /// A slot whose hash has a name.
-    fn matched(&mut self, at: u32, slot: &Slot<'_>, plan: &mut Plan) -> Result<()> {
-        let no = slot.no();
+    fn matched(&mut self, at: u32, slot: &Slot<'_>, thorough: bool, plan: &mut Plan) -> Result<()> {
+        let (no, status) = (slot.no(), slot.status()?);
+        if self.candidates[at as usize].sub != status.sub() && self.listings[status.sub() as usize].is_none() {
+            // Moved, or a second file with this base name: only both listings tell.
+            plan.look_again = true;
+            self.candidates[at as usize].slot = Some(no);
+            return Ok(());
+        }
         if let Some(earlier) = self.candidates[at as usize].slot.replace(no) {
             // Two live UIDs for one base name: a writer was killed between the new one and the end of the old one.
             plan.superseded.push(earlier);
             plan.status.retain(|(no, _)| *no != earlier);
             plan.tasks.retain(|(_, task)| !matches!(task, Task::Compare(no) if *no == earlier));
         }
-        let status = slot.status()?;
         let candidate = self.candidates[at as usize];
-        if slot.inode() != self.listed(&candidate).ino || status.has(Status::UNREADABLE) || status.has(Status::EMPTY) {
+        let doubtful = status.has(Status::UNREADABLE) || status.has(Status::EMPTY);
+        if thorough || doubtful || slot.inode() != self.listed(&candidate).ino {
             plan.tasks.push((candidate, Task::Compare(no)));
             return Ok(());
         }
@@ -186,10 +196,9 @@ impl<'l> Names<'l> {
         Ok(())
     }
 
-    /// The name with a hash, on an inode.
-    pub(crate) fn exactly(&self, hash: u64, ino: u64) -> Option<Candidate> {
-        let found = self.find(hash, ino).map(|at| self.candidates[at as usize])?;
-        (self.listed(&found).ino == ino).then_some(found)
+    /// The name with a hash, on this inode if there is one.
+    pub(crate) fn by_hash(&self, hash: u64, ino: u64) -> Option<Candidate> {
+        self.find(hash, ino).map(|at| self.candidates[at as usize])
     }
 
     /// The name with a hash; of several, which only chance brings, the one on this inode.
@@ -200,7 +209,13 @@ impl<'l> Names<'l> {
     }
 
     /// A slot that found no name is compared by the base name in its entry: a hash can be wrong, an entry cannot.
-    fn mend_hashes(&mut self, snapshot: &Snapshot<'_>, entries: &mut Entries, plan: &mut Plan) -> Result<()> {
+    fn mend_hashes(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        entries: &mut Entries,
+        thorough: bool,
+        plan: &mut Plan,
+    ) -> Result<()> {
         for no in std::mem::take(&mut plan.missing) {
             let slot = snapshot.slot(no).expect("the slot of this snapshot");
             let hash = snapshot.index().identity().hash(entries.read(&slot)?.base);
@@ -210,7 +225,7 @@ impl<'l> Names<'l> {
             }
             plan.hints.push((no, hash, slot.inode()));
             match self.find(hash, slot.inode()) {
-                Some(at) => self.matched(at, &slot, plan)?,
+                Some(at) => self.matched(at, &slot, thorough, plan)?,
                 None => plan.missing.push(no),
             }
         }

@@ -6,41 +6,26 @@
 //! most mail is gone at once and the directory is another one, that is an unmounted disk and not a clean-up.
 
 mod join;
+mod pass;
 mod read;
+mod rebuild;
 mod report;
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
-
-use rustix::fs::AtFlags;
 
 use crate::error::{Damage, Error, Result};
 use crate::folder::Folder;
-use crate::format::SlotNo;
-use crate::format::header::Marks;
-use crate::format::status::Status;
-use crate::index::generation::{NewGeneration, Start, first_identity, new_marker};
-use crate::index::publish::{SlotData, Writer};
-use crate::index::recover::{self, Found, Orphans};
-use crate::index::{Entries, Index, generation};
+use crate::index::Index;
+use crate::index::generation::{NewGeneration, Start, first_identity};
+use crate::index::publish::Writer;
+use crate::index::recover::{self, Found};
+use crate::index::salvage::Salvage;
 use crate::lock::{Lock, Owner, Wait};
-use crate::maildir::listing::{Listing, Stamp};
-use crate::maildir::{Sub, name};
+use crate::maildir::Sub;
+use crate::maildir::listing::Stamp;
 
-use join::{Candidate, Listings, Names, Plan, Task};
-use read::{Mail, Outcome, Request, Subs, read_all};
+use pass::Refresh;
 pub use report::Report;
-
-/// After so much work the messages so far are published, so that a killed build need not begin again, and so that
-/// whoever waits for the lock gets it soon.
-const BATCH: Duration = Duration::from_millis(200);
-
-/// Passes over the folder before mail that is renamed all the time is left for the next refresh.
-const MAX_PASSES: usize = 10;
-
-/// The guard judges only folders with more messages than this.
-const GUARDED_FROM: usize = 20;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,11 +74,12 @@ pub fn refresh(
     told: &mut dyn FnMut(Option<&Owner>),
     progress: OnProgress<'_>,
 ) -> Result<Report> {
+    let touched = folder.touched()?;
     let lock = folder.lock("build", wait, told)?;
-    let mut done = refresh_locked(folder, options, &lock, None, progress);
+    let mut done = refresh_locked(folder, options, &lock, touched, None, progress);
     if let (Err(Error::Damaged(damage)), true) = (&done, options.heal) {
         let damage = damage.clone();
-        done = refresh_locked(folder, options, &lock, Some(damage), progress);
+        done = refresh_locked(folder, options, &lock, touched, Some(damage), progress);
     }
     let released = lock.release();
     let report = done?;
@@ -105,511 +91,47 @@ fn refresh_locked(
     folder: &Folder,
     options: Options,
     lock: &Lock,
+    touched: i64,
     damage: Option<Damage>,
     progress: OnProgress<'_>,
 ) -> Result<Report> {
-    let mut report = Report { rebuilt: damage.as_ref().map(ToString::to_string), ..Report::default() };
+    let mut report = Report::default();
     // The lock is held and nothing has been read yet: whoever hears this may defer signals.
     let _ = progress(Progress { done: 0, total: 0 });
-    let index = match recover::open(folder.dir(), lock, folder.maildir().file_mode(), damage)? {
-        Found::Index(index, rebuilt) => {
-            report.rebuilt = report.rebuilt.or(rebuilt);
-            *index
-        }
+    let index = match recover::open(folder.dir(), damage)? {
+        Found::Index(index) => *index,
         Found::Nothing => {
-            let first = NewGeneration::begin(folder.dir(), lock, folder.maildir().file_mode(), first_identity())?;
+            let identity = first_identity(touched);
+            let first = NewGeneration::begin(folder.dir(), lock, folder.maildir().access(), identity)?;
             first.commit(&Start::without_history(0, false))?;
             report.created = true;
             reopen(folder)?
         }
-        Found::OffsetsOnly(orphans) => {
-            report.rebuilt = Some(orphans.reason.to_string());
-            from_offsets_file(folder, &orphans, options, lock)?
+        Found::Broken(why) => {
+            report.uids_lost = rebuild::rebuild(folder, &Salvage::collect(folder.dir())?, options, lock)?;
+            report.rebuilt = Some(why);
+            reopen(folder)?
         }
     };
     let mut writer = Writer::new(index, lock)?;
+    writer.remove_leftovers()?;
     if options.heal {
         writer.snapshot()?.verify(options.full)?;
     }
-    let entries = writer.index().entries()?;
-    let mut refresh = Refresh { folder, options, writer, entries, report, missing_before: HashSet::new(), progress };
+    let mut refresh = Refresh::new(folder, options, writer, report, progress)?;
     let interrupted = refresh.run()?.is_break();
-    refresh.report.interrupted = interrupted;
-    let Refresh { writer, mut report, .. } = refresh;
-    let mut index = writer.finish()?;
-    report.total = live(&mut index)?;
+    let (mut writer, mut report) = refresh.end();
+    report.interrupted = interrupted;
+    writer.publish()?;
+    report.total = writer.live()?;
+    writer.finish()?;
     Ok(report)
 }
 
+/// The generation that was just made; a killed one of an earlier time is completed first.
 fn reopen(folder: &Folder) -> Result<Index> {
-    let lost = || Error::KeepsChanging { path: folder.file(crate::index::OFFSETS) };
-    Index::open(folder.dir(), true)?.ok_or_else(lost)
-}
-
-fn live(index: &mut Index) -> Result<usize> {
-    let mut live = 0;
-    for slot in index.snapshot()?.slots() {
-        live += usize::from(!slot.status()?.has(Status::EXPUNGED));
+    match recover::open(folder.dir(), None)? {
+        Found::Index(index) => Ok(*index),
+        Found::Nothing | Found::Broken(_) => Err(Error::KeepsChanging { path: folder.file(crate::index::OFFSETS) }),
     }
-    Ok(live)
-}
-
-/// One refresh, under the lock.
-struct Refresh<'a> {
-    folder: &'a Folder,
-    options: Options,
-    writer: Writer<'a>,
-    entries: Entries,
-    report: Report,
-    /// Messages that the last listing did not have.
-    missing_before: HashSet<SlotNo>,
-    progress: OnProgress<'a>,
-}
-
-/// What a pass found out beside what it changed.
-struct Pass {
-    stamps: [Option<Stamp>; 2],
-    /// Directories that the next refresh must list, whatever their stamps say.
-    unsettled: [bool; 2],
-    again: bool,
-}
-
-impl Refresh<'_> {
-    fn run(&mut self) -> Result<ControlFlow<()>> {
-        let mut stamps = self.stamps_now()?;
-        let mut listed = [true, true];
-        if !self.options.full {
-            for sub in Sub::ALL {
-                let recorded = self.writer.index().header().stamp(sub);
-                listed[sub as usize] = match (recorded, stamps[sub as usize]) {
-                    (Some(recorded), Some(now)) => !recorded.proves(&now),
-                    _ => true,
-                };
-            }
-        }
-        for pass_no in 1..=MAX_PASSES {
-            if listed == [false, false] {
-                break;
-            }
-            let ControlFlow::Continue(pass) = self.pass(stamps, listed)? else { return Ok(ControlFlow::Break(())) };
-            let again = pass.again && pass_no < MAX_PASSES;
-            if !again {
-                self.record(&pass, listed)?;
-                break;
-            }
-            (stamps, listed) = (self.stamps_now()?, [true, true]);
-        }
-        if !self.writer.index().marks()?.has(Marks::COMPLETE) {
-            self.writer.publish()?;
-            self.writer.edit_header(|header| {
-                let marks = header.marks().unwrap_or(Marks::WRITING);
-                header.set_marks(marks.with(Marks::COMPLETE));
-            })?;
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn stamps_now(&self) -> Result<[Option<Stamp>; 2]> {
-        let root = self.folder.maildir().root();
-        Ok([Stamp::now(root, Sub::New)?, Stamp::now(root, Sub::Cur)?])
-    }
-
-    /// One listing, compared with the index.
-    fn pass(&mut self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<ControlFlow<(), Pass>> {
-        let (dirs, listings) = self.list(stamps, listed)?;
-        // Every pass meets these again.
-        (self.report.empty, self.report.unreadable) = (0, Vec::new());
-        self.report.odd = listings
-            .iter()
-            .zip(Sub::ALL)
-            .flat_map(|(listing, sub)| listing.iter().flat_map(move |l| l.odd.iter().map(move |odd| (sub, odd))))
-            .map(|(sub, (name, what))| (self.folder.maildir().path_of(sub, name), *what))
-            .collect();
-        let identity = self.writer.index().identity().clone();
-        let mut names = Names::collect(&listings, |base| identity.hash(base));
-        let twins = self.settle_twins(&mut names)?;
-        let plan = names.join(&self.writer.snapshot()?, &mut self.entries)?;
-        self.report.twins = twins
-            .iter()
-            .map(|(first, second)| {
-                let path =
-                    |candidate: &Candidate| self.folder.maildir().path_of(candidate.sub, names.listed(candidate).name);
-                (path(first), path(second))
-            })
-            .collect();
-        self.carry_out(&names, plan, &dirs, stamps)
-    }
-
-    /// Lists the directories that are wanted; new/ once more if it changed meanwhile, for mail that came back from cur/.
-    fn list(&self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<(Subs, Listings)> {
-        let maildir = self.folder.maildir();
-        let mut dirs: Subs = [None, None];
-        let mut listings: Listings = [None, None];
-        for sub in Sub::ALL {
-            if stamps[sub as usize].is_some() {
-                let dir = maildir.sub(sub)?;
-                if listed[sub as usize] {
-                    listings[sub as usize] = Some(Listing::read(&dir)?);
-                }
-                dirs[sub as usize] = Some(dir);
-            } else if listed[sub as usize] {
-                // Not there: every mail in it is missing. Whether that is believed is for the guard to say.
-                listings[sub as usize] = Some(Listing::default());
-            }
-        }
-        if let (Some(dir), true) = (&dirs[Sub::New as usize], listed == [true, true])
-            && Stamp::now(maildir.root(), Sub::New)?.map(|now| now.mtime_ns) != stamps[0].map(|then| then.mtime_ns)
-        {
-            listings[Sub::New as usize] = Some(Listing::read(dir)?);
-        }
-        Ok((dirs, listings))
-    }
-
-    fn settle_twins(&mut self, names: &mut Names<'_>) -> Result<Vec<(Candidate, Candidate)>> {
-        if !names.has_twins() {
-            return Ok(Vec::new());
-        }
-        let mut known = HashSet::new();
-        for slot in self.writer.snapshot()?.slots() {
-            if !slot.status()?.has(Status::EXPUNGED) {
-                known.insert((slot.hash(), slot.inode()));
-            }
-        }
-        let folder = self.folder;
-        let is_there = |sub, name: &[u8]| name_exists(folder, sub, name);
-        let mut twins = names.settle_twins(is_there, |hash, ino| known.contains(&(hash, ino)));
-        twins.sort_by(|(_, a), (_, b)| names.listed(a).name.cmp(names.listed(b).name));
-        Ok(twins)
-    }
-
-    /// Does what the comparison asks for.
-    fn carry_out(
-        &mut self,
-        names: &Names<'_>,
-        plan: Plan,
-        dirs: &Subs,
-        stamps: [Option<Stamp>; 2],
-    ) -> Result<ControlFlow<(), Pass>> {
-        for (slot, status) in plan.status {
-            self.change_status(slot, status)?;
-        }
-        for (slot, hash, inode) in plan.hints {
-            self.writer.set_hints(slot, hash, inode);
-        }
-        for slot in plan.superseded {
-            self.writer.set_status(slot, Status::EXPUNGED);
-        }
-        let mut pass = Pass { stamps, unsettled: [false, false], again: false };
-        let renamed = match self.read_tasks(names, plan.tasks, dirs, &mut pass)? {
-            ControlFlow::Continue(renamed) => renamed,
-            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
-        };
-        let missing = plan.missing.into_iter().filter(|slot| !renamed.contains(slot)).collect();
-        self.remove(missing, plan.live, &mut pass)?;
-        self.writer.publish()?;
-        Ok(ControlFlow::Continue(pass))
-    }
-
-    fn change_status(&mut self, slot: SlotNo, status: Status) -> Result<()> {
-        let before = self.slot_status(slot)?;
-        if before.has(Status::NEW) && !status.has(Status::NEW) {
-            self.report.moved += 1;
-        } else if before.flags() != status.flags() {
-            self.report.flags += 1;
-        }
-        self.writer.set_status(slot, status);
-        Ok(())
-    }
-
-    fn slot_status(&self, slot: SlotNo) -> Result<Status> {
-        self.writer.index().slot(slot).expect("a slot of the published index").status()
-    }
-
-    /// Reads the mails that the comparison asks for, in order of arrival, and adds or renews their entries. Returns the
-    /// slots that were found under another name.
-    fn read_tasks(
-        &mut self,
-        names: &Names<'_>,
-        mut tasks: Vec<(Candidate, Task)>,
-        dirs: &Subs,
-        pass: &mut Pass,
-    ) -> Result<ControlFlow<(), HashSet<SlotNo>>> {
-        tasks.sort_by_cached_key(|(candidate, _)| {
-            let (seconds, base) = name::arrival(names.listed(candidate).name);
-            (seconds, base)
-        });
-        let total = tasks.len();
-        let mut renamed = HashSet::new();
-        let mut batch = Instant::now();
-        let mut stopped = false;
-        let request = |position: usize| {
-            let (candidate, _): &(Candidate, Task) = &tasks[position];
-            Request { sub: candidate.sub, name: names.listed(candidate).name }
-        };
-        read_all(dirs, &request, total, |position, outcome| {
-            let (candidate, task) = &tasks[position];
-            self.take(names, candidate, *task, outcome, pass, &mut renamed)?;
-            if batch.elapsed() > BATCH {
-                self.writer.publish()?;
-                batch = Instant::now();
-            }
-            stopped = (self.progress)(Progress { done: position + 1, total }).is_break();
-            Ok(!stopped)
-        })?;
-        self.writer.publish()?;
-        Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(renamed) })
-    }
-
-    fn take(
-        &mut self,
-        names: &Names<'_>,
-        candidate: &Candidate,
-        task: Task,
-        outcome: Outcome<'_>,
-        pass: &mut Pass,
-        renamed: &mut HashSet<SlotNo>,
-    ) -> Result<()> {
-        let listed = names.listed(candidate);
-        let path = || self.folder.maildir().path_of(candidate.sub, listed.name);
-        let mut status = names.status(candidate);
-        let (entry, mail) = match outcome {
-            Outcome::Vanished => {
-                pass.again = true;
-                return Ok(());
-            }
-            Outcome::NotMail => {
-                self.report.odd.push((path(), "no plain file"));
-                return Ok(());
-            }
-            Outcome::Unreadable(errno, entry) => {
-                self.report.unreadable.push((path(), errno.into()));
-                pass.unsettled[candidate.sub as usize] = true;
-                status = status.with(Status::UNREADABLE);
-                (entry, None)
-            }
-            Outcome::Read(Mail { size, received_ns, header_crc, has_header, entry }) => {
-                if size == 0 {
-                    pass.unsettled[candidate.sub as usize] = true;
-                    status = status.with(Status::EMPTY);
-                    self.report.empty += 1;
-                } else if !has_header {
-                    self.report.headless += 1;
-                }
-                (entry, Some((size, received_ns, header_crc)))
-            }
-        };
-        let (hash, inode) = (candidate.hash, listed.ino);
-        let slot = match task {
-            Task::Add => {
-                self.writer.add(entry, status, hash, inode)?;
-                self.report.added += 1;
-                return Ok(());
-            }
-            Task::Compare(slot) | Task::Renamed(slot) => slot,
-        };
-        let is_renamed = matches!(task, Task::Renamed(_));
-        match self.compare(slot, name::base_of(listed.name), inode, mail, is_renamed)? {
-            Verdict::Same => {
-                if self.slot_status(slot)? != status {
-                    self.change_status(slot, status)?;
-                }
-                if self.writer.index().slot(slot).expect("published").inode() != inode {
-                    self.writer.set_hints(slot, hash, inode);
-                }
-            }
-            Verdict::Renew => {
-                let uid = self.writer.index().slot(slot).expect("published").uid()?;
-                self.writer.renew(slot, entry, SlotData { uid, status, entry_at: 0, hash, inode })?;
-                if is_renamed {
-                    renamed.insert(slot);
-                    self.report.renamed += 1;
-                } else {
-                    self.report.healed += 1;
-                }
-            }
-            Verdict::CannotTell => {}
-            // The new entry is durable before the old UID dies: one publish does them in that order.
-            Verdict::Other => {
-                self.writer.add(entry, status, hash, inode)?;
-                self.report.added += 1;
-                if !is_renamed {
-                    self.writer.set_status(slot, Status::EXPUNGED);
-                    self.report.replaced += 1;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a file is the mail that a slot stands for. `mail` is its size, mtime and header CRC, if it can be read.
-    fn compare(
-        &mut self,
-        slot: SlotNo,
-        base: &[u8],
-        inode: u64,
-        mail: Option<(u64, i64, u32)>,
-        is_renamed: bool,
-    ) -> Result<Verdict> {
-        let slot = self.writer.index().slot(slot).expect("a published slot");
-        let same_inode = slot.inode() == inode;
-        let entry = self.entries.read(&slot)?;
-        if entry.base != base && !is_renamed {
-            return Ok(Verdict::Other); // two base names with one hash
-        }
-        let Some((size, received_ns, header_crc)) = mail else {
-            return Ok(match (entry.unreadable, same_inode && !is_renamed) {
-                (true, true) => Verdict::Same,
-                (true, false) => Verdict::Other,
-                (false, _) => Verdict::CannotTell,
-            });
-        };
-        let equal = (entry.size, entry.received_ns) == (size, received_ns);
-        Ok(match () {
-            () if is_renamed && equal => Verdict::Renew,
-            () if is_renamed => Verdict::Other,
-            () if entry.unreadable && same_inode => Verdict::Renew,
-            () if entry.unreadable => Verdict::Other,
-            () if equal && entry.header_crc == header_crc => Verdict::Same,
-            () if entry.size == 0 && same_inode => Verdict::Renew,
-            () => Verdict::Other,
-        })
-    }
-
-    /// Messages that this listing did not have: gone, if the one before did not have them either.
-    fn remove(&mut self, missing: Vec<SlotNo>, live: usize, pass: &mut Pass) -> Result<()> {
-        let (gone, unsure): (Vec<_>, Vec<_>) = missing.into_iter().partition(|slot| self.missing_before.contains(slot));
-        pass.again |= !unsure.is_empty();
-        self.missing_before = unsure.into_iter().collect();
-        let mut sure = Vec::new();
-        for slot in gone {
-            if self.is_there_after_all(slot)? {
-                pass.again = true;
-            } else {
-                sure.push(slot);
-            }
-        }
-        if !sure.is_empty() && !self.options.accept_removals && self.is_suspicious(sure.len(), live, pass) {
-            self.report.guarded = Some((sure.len(), live));
-            return Ok(());
-        }
-        for slot in sure {
-            self.writer.set_status(slot, Status::EXPUNGED);
-            self.report.removed += 1;
-        }
-        Ok(())
-    }
-
-    fn is_there_after_all(&mut self, slot: SlotNo) -> Result<bool> {
-        let slot = self.writer.index().slot(slot).expect("a published slot");
-        let status = slot.status()?;
-        if status.has(Status::NONCANONICAL) {
-            return Ok(false);
-        }
-        let base = self.entries.read(&slot)?.base;
-        let name = name::canonical(base, status.flags(), status.has(Status::NO_INFO));
-        Ok(name_exists(self.folder, status.sub(), &name))
-    }
-
-    /// The guard: a directory that is not there, or is another one than before, with most of the mail.
-    fn is_suspicious(&self, gone: usize, live: usize, pass: &Pass) -> bool {
-        let is_new = |sub: Sub| match (self.writer.index().header().stamp(sub), pass.stamps[sub as usize]) {
-            (Some(before), Some(now)) => !before.is_same_directory(&now),
-            // Which one it was is not known: the index was made again from its entries, and most of them may be of mail
-            // that was removed long ago.
-            (None, Some(_)) => gone == live,
-            (_, None) => false,
-        };
-        let absent =
-            |sub: Sub| self.writer.index().header().stamp(sub).is_some() && pass.stamps[sub as usize].is_none();
-        Sub::ALL.into_iter().any(absent) || (live > GUARDED_FROM && gone * 2 > live && Sub::ALL.into_iter().any(is_new))
-    }
-
-    /// Records the stamps from before the listing, so that an unchanged folder need not be listed again.
-    fn record(&mut self, pass: &Pass, listed: [bool; 2]) -> Result<()> {
-        if self.report.guarded.is_some() {
-            return Ok(()); // which directory it was must stay known
-        }
-        for sub in Sub::ALL {
-            if !listed[sub as usize] {
-                continue;
-            }
-            let Some(stamp) = pass.stamps[sub as usize] else {
-                if self.writer.index().header().stamp(sub).is_some() {
-                    self.writer.edit_header(|header| header.forget_stamp(sub))?;
-                }
-                continue;
-            };
-            let settled = stamp.settled && !pass.unsettled[sub as usize] && !pass.again;
-            let stamp = Stamp { settled, ..stamp };
-            if self.writer.index().header().stamp(sub) != Some(stamp) {
-                self.writer.edit_header(|header| header.set_stamp(sub, &stamp))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a file is the mail that the index knows.
-enum Verdict {
-    /// It is.
-    Same,
-    /// It is, and its entry must be made anew.
-    Renew,
-    /// It is another mail.
-    Other,
-    /// It cannot be read, so nobody can tell.
-    CannotTell,
-}
-
-fn name_exists(folder: &Folder, sub: Sub, name: &[u8]) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let Ok(dir) = folder.maildir().sub(sub) else { return false };
-    rustix::fs::statat(&dir, std::ffi::OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).is_ok()
-}
-
-/// The index file is lost: its entries are made again from the mail, under the UIDs that the offsets file has. A UID
-/// stays where hash of the base name and inode both fit; the other UIDs die.
-fn from_offsets_file(folder: &Folder, orphans: &Orphans, options: Options, lock: &Lock) -> Result<Index> {
-    let maildir = folder.maildir();
-    let dirs: Subs = Sub::ALL.map(|sub| maildir.sub(sub).ok());
-    let listing = |dir: &Option<_>| dir.as_ref().map(Listing::read).transpose();
-    let listings: Listings = [listing(&dirs[0])?, listing(&dirs[1])?];
-    let old = &orphans.identity;
-    let names = Names::collect(&listings, |base| old.hash(base));
-    let found: Vec<_> = orphans
-        .rows
-        .iter()
-        .filter_map(|row| names.exactly(row.hash, row.inode).map(|candidate| (*row, candidate)))
-        .collect();
-    let (gone, live) = (orphans.rows.len() - found.len(), orphans.rows.len());
-    if live > GUARDED_FROM && gone * 2 > live && !options.accept_removals {
-        return Err(Error::Guarded { path: folder.path().to_path_buf(), gone, of: live });
-    }
-    let last_generation = generation::generations(folder.dir())?.last().copied().unwrap_or(0).max(old.generation);
-    let identity = crate::format::header::Identity {
-        generation: last_generation + 1,
-        marker: new_marker(),
-        uid_floor: orphans.last_uid,
-        ..old.clone()
-    };
-    let start = Start::without_history(orphans.last_change, false);
-    let mut generation = NewGeneration::begin(folder.dir(), lock, maildir.file_mode(), identity)?;
-    let request = |position: usize| {
-        let (_, candidate): &(SlotData, Candidate) = &found[position];
-        Request { sub: candidate.sub, name: names.listed(candidate).name }
-    };
-    read_all(&dirs, &request, found.len(), |position, outcome| {
-        let (row, candidate) = &found[position];
-        let (entry, status) = match outcome {
-            Outcome::Read(mail) if mail.size == 0 => (mail.entry, names.status(candidate).with(Status::EMPTY)),
-            Outcome::Read(mail) => (mail.entry, names.status(candidate)),
-            Outcome::Unreadable(_, entry) => (entry, names.status(candidate).with(Status::UNREADABLE)),
-            // Its UID dies; the refresh that follows gives it a new one if it is there under another name.
-            Outcome::Vanished | Outcome::NotMail => return Ok(true),
-        };
-        generation.push(entry, start.counter, start.counter, SlotData { status, ..*row })?;
-        Ok(true)
-    })?;
-    generation.commit(&start)?;
-    reopen(folder)
 }

@@ -10,6 +10,9 @@ pub struct Report {
     pub created: bool,
     /// Why the index had to be made again from what was left of it.
     pub rebuilt: Option<String>,
+    /// UIDs that died in that, although a file with their base name is there, because nothing proved that it is the
+    /// same mail.
+    pub uids_lost: usize,
     /// Messages in the index now.
     pub total: usize,
     /// Messages that came.
@@ -45,6 +48,6 @@ pub struct Report {
 impl Report {
     /// Whether every message could be dealt with.
     pub fn is_clean(&self) -> bool {
-        self.unreadable.is_empty() && self.twins.is_empty() && self.guarded.is_none()
+        self.unreadable.is_empty() && self.twins.is_empty() && self.guarded.is_none() && self.uids_lost == 0
     }
 }

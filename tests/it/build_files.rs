@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maildex::dir::Dir;
+use maildex::dir::{Access, Dir};
 use maildex::lock::{Lock, Wait};
 
 use crate::mailbox::{Mailbox, mail};
@@ -264,8 +264,12 @@ fn another_version_is_an_error_that_says_so() {
 /// The folder lock, held by this process.
 fn lock(mail: &Mailbox) -> Lock {
     let dir = Arc::new(Dir::open(&mail.path()).expect("open the folder"));
-    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    Lock::acquire(&dir, "a test", Wait::For(Duration::ZERO), mode, &mut |_| ()).expect("the lock is free")
+    let access = Access {
+        mode: rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        owner: None,
+        group: rustix::process::getegid(),
+    };
+    Lock::acquire(&dir, "a test", Wait::For(Duration::ZERO), access, &mut |_| ()).expect("the lock is free")
 }
 
 #[test]

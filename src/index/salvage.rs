@@ -1,0 +1,208 @@
+//! When the two files cannot be used as they are: everything in either of them that still proves itself, by UID.
+//!
+//! A slot proves its UID by the CRC beside it, an entry by its own. What has an entry needs nothing else. What has a
+//! slot only is known by the hash of its base name and its inode; the folder has the name, and the mail gives the entry
+//! back. So either file alone is enough, and so are two that are damaged in different places.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::sync::Arc;
+
+use crate::dir::Dir;
+use crate::error::{Error, Result};
+use crate::format::block;
+use crate::format::entry::{ENTRY_MIN, Seal};
+use crate::format::header::{Identity, IndexId, Kind, Marks};
+use crate::format::status::Status;
+use crate::format::{SlotNo, Uid};
+use crate::index::generation::{Start, generations, new_marker};
+use crate::index::open::read_identity;
+use crate::index::walk::{Stretch, walk};
+use crate::index::{OFFSETS, index_name};
+use crate::maildir::Sub;
+use crate::maildir::listing::Stamp;
+use crate::map::{IndexMap, OffsetsMap};
+
+/// A message that was found in one of the files, or in both.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Flags and state, as the slot has them; `None` without a sound slot.
+    pub status: Option<Status>,
+    /// Hash of the base name.
+    pub hash: u64,
+    /// Inode of the file when it was last listed; 0 without a slot.
+    pub inode: u64,
+    /// Offset and length of the entry, and the change number in it.
+    entry: Option<(u64, usize, u64)>,
+    has_slot: bool,
+}
+
+/// Everything that still proves itself.
+#[derive(Debug)]
+pub struct Salvage {
+    /// The header of the generation that is to be made of it.
+    pub identity: Identity,
+    /// The messages that may live.
+    pub rows: BTreeMap<Uid, Row>,
+    /// What the new header page starts with.
+    pub start: Start,
+    entries: Option<IndexMap>,
+}
+
+impl Row {
+    /// Whether the entry was found.
+    pub fn has_entry(&self) -> bool {
+        self.entry.is_some()
+    }
+}
+
+impl Salvage {
+    /// Reads what is left in a directory. An error if neither file has a header that proves itself: then nobody can
+    /// tell which UIDs were given out.
+    pub fn collect(dir: &Arc<Dir>) -> Result<Salvage> {
+        let mut reason = None;
+        let offsets = open(dir, OFFSETS, Kind::Offsets, &mut reason)?;
+        let mut indexes = Vec::new();
+        let mut last_generation = offsets.as_ref().and_then(|(_, known)| known.as_ref()).map_or(0, |id| id.generation);
+        for generation in generations(dir)? {
+            last_generation = last_generation.max(generation);
+            if let Some((file, Some(identity))) = open(dir, &index_name(generation), Kind::Index, &mut reason)? {
+                indexes.push((file, identity)); // rising, so the last is the newest
+            }
+        }
+        let known = offsets.as_ref().and_then(|(_, known)| known.clone());
+        let newest = || indexes.last().map(|(_, identity)| identity.clone());
+        let Some(old) = known.clone().or_else(newest) else {
+            return Err(reason.unwrap_or_else(|| Error::NoIndex { path: dir.path().to_path_buf() }));
+        };
+        let mut found = Found { last_uid: old.uid_floor, ..Found::default() };
+        if let Some((file, _)) = &offsets {
+            let path = dir.path().join(OFFSETS);
+            let map = OffsetsMap::new(file, false).map_err(|source| Error::Io { path, doing: "cannot map", source })?;
+            if let Some(map) = map {
+                found.read_slots(&map, &old.id);
+            }
+        }
+        let mut entries = None;
+        for (file, identity) in indexes.iter().filter(|(_, identity)| identity.id == old.id) {
+            let map = IndexMap::new(file).map_err(|source| Error::Io {
+                path: dir.path().join(index_name(identity.generation)),
+                doing: "cannot map",
+                source,
+            })?;
+            found.read_entries(&map, identity);
+            entries = Some(map);
+        }
+        if known.is_none() {
+            // Damaged entries may have been the newest, and no slot tells; they cannot have been more than fit in there.
+            found.last_uid = found.last_uid.saturating_add((found.unread / ENTRY_MIN as u64) as u32);
+        }
+        found.drop_dead();
+        let identity =
+            Identity { generation: last_generation + 1, marker: new_marker(), uid_floor: found.last_uid, ..old };
+        let mut start = Start::without_history(found.last_change, found.complete);
+        start.stamps = found.stamps;
+        Ok(Salvage { identity, rows: found.rows, start, entries })
+    }
+
+    /// Copies the bytes of a row's entry, to be closed again, and returns the change number that brought it; `None` for
+    /// a row without an entry.
+    pub fn entry(&self, row: &Row, bytes: &mut Vec<u8>) -> Option<u64> {
+        let (at, len, added) = row.entry?;
+        bytes.clear();
+        bytes.resize(len, 0);
+        self.entries.as_ref().filter(|map| map.copy(at, bytes)).map(|_| added)
+    }
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Found {
+    rows: BTreeMap<Uid, Row>,
+    last_uid: u32,
+    last_change: u64,
+    complete: bool,
+    stamps: [Option<Stamp>; 2],
+    /// Bytes of index files that hold no entry that proves itself.
+    unread: u64,
+}
+
+impl Found {
+    fn read_slots(&mut self, map: &OffsetsMap, id: &IndexId) {
+        let header = map.header();
+        self.last_change = header.counter().max(header.oldest()).unwrap_or(0);
+        self.complete = header.marks().is_some_and(|marks| marks.has(Marks::COMPLETE));
+        // Which directory it was is kept, for the guard.
+        self.stamps = Sub::ALL.map(|sub| header.stamp(sub).map(|stamp| Stamp { settled: false, ..stamp }));
+        let slots = (map.blocks() * block::SLOTS).min(u32::MAX as usize) as u32;
+        for no in (0..slots).map(SlotNo) {
+            let (block, row) = (map.block(no.block()).expect("within the map"), no.row());
+            let Some(uid) = block::decode_uid(block.uid[row].load(), id, no) else { continue };
+            self.last_uid = self.last_uid.max(uid.get());
+            let status = Status::decode(block.status[row].load());
+            self.rows.insert(
+                uid,
+                Row {
+                    status,
+                    hash: block.hash[row].load(),
+                    inode: block.inode[row].load(),
+                    entry: None,
+                    has_slot: true,
+                },
+            );
+        }
+    }
+
+    /// Of several entries with one UID the last counts. Entries of an older generation are those that compaction has
+    /// dropped, so only their numbers count.
+    fn read_entries(&mut self, map: &IndexMap, identity: &Identity) {
+        self.last_uid = self.last_uid.max(identity.uid_floor);
+        self.rows.retain(|_, row| row.has_slot);
+        self.rows.values_mut().for_each(|row| row.entry = None);
+        let mut placeholders = Vec::new();
+        walk(map, &Seal::new(&identity.id, identity.marker), 0, |stretch| match stretch {
+            Stretch::Entry(at, len, entry) => {
+                self.last_uid = self.last_uid.max(entry.uid.get());
+                self.last_change = self.last_change.max(entry.added);
+                if entry.placeholder {
+                    placeholders.push(entry.uid);
+                    return;
+                }
+                let hash = identity.hash(entry.base);
+                let row = self.rows.entry(entry.uid).or_insert(Row {
+                    status: None,
+                    hash,
+                    inode: 0,
+                    entry: None,
+                    has_slot: false,
+                });
+                row.hash = hash;
+                row.entry = Some((at, len, entry.added));
+            }
+            Stretch::Gap(from, to, _) => self.unread += to - from,
+        });
+        for uid in placeholders {
+            self.rows.remove(&uid);
+        }
+    }
+
+    /// Expunged mail, and all but the largest of several UIDs for one base name, where no slot says that they live.
+    fn drop_dead(&mut self) {
+        self.rows.retain(|_, row| !row.status.is_some_and(|status| status.has(Status::EXPUNGED)));
+        let newest: HashMap<u64, Uid> = self.rows.iter().map(|(&uid, row)| (row.hash, uid)).collect();
+        self.rows.retain(|uid, row| row.has_slot || newest.get(&row.hash) == Some(uid));
+    }
+}
+
+/// A file of ours that is there, and its header, if that proves itself.
+fn open(dir: &Dir, name: &str, kind: Kind, reason: &mut Option<Error>) -> Result<Option<(File, Option<Identity>)>> {
+    let Some(file) = dir.open_file(name, false)? else { return Ok(None) };
+    match read_identity(&file, kind, dir.path().join(name)) {
+        Ok(identity) => Ok(Some((file, Some(identity)))),
+        Err(error @ Error::Damaged(_)) => {
+            *reason = Some(error);
+            Ok(Some((file, None)))
+        }
+        Err(error) => Err(error),
+    }
+}

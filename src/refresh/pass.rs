@@ -1,0 +1,484 @@
+//! One refresh: passes over the folder until nothing is in doubt.
+//!
+//! A pass lists, compares, reads what is new, and publishes. Mail that was missing for the first time, or vanished before
+//! it could be read, makes another pass necessary, over both directories.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::folder::Folder;
+use crate::format::SlotNo;
+use crate::format::header::Marks;
+use crate::format::status::Status;
+use crate::index::Entries;
+use crate::index::publish::{SlotData, Writer};
+use crate::maildir::listing::{Listing, Stamp};
+use crate::maildir::{Sub, name};
+use crate::refresh::join::{Candidate, Listings, Names, Plan, Task};
+use crate::refresh::read::{Mail, Outcome, Request, Subs, read_all};
+use crate::refresh::{OnProgress, Options, Progress, Report};
+
+/// After so much work the messages so far are published, so that a killed build need not begin again, and so that
+/// whoever waits for the lock gets it soon.
+const BATCH: Duration = Duration::from_millis(200);
+
+/// Passes over the folder before mail that is renamed all the time is left for the next refresh.
+const MAX_PASSES: usize = 10;
+
+/// The guard judges only folders with more messages than this.
+pub(crate) const GUARDED_FROM: usize = 20;
+
+/// One refresh, under the lock.
+pub(crate) struct Refresh<'a> {
+    folder: &'a Folder,
+    options: Options,
+    writer: Writer<'a>,
+    entries: Entries,
+    report: Report,
+    /// Messages that the last listing did not have.
+    missing_before: HashSet<SlotNo>,
+    progress: OnProgress<'a>,
+}
+
+/// What a pass found out beside what it changed.
+struct Pass {
+    stamps: [Option<Stamp>; 2],
+    /// Directories that the next refresh must list, whatever their stamps say.
+    unsettled: [bool; 2],
+    again: bool,
+}
+
+impl<'a> Refresh<'a> {
+    pub(crate) fn new(
+        folder: &'a Folder,
+        options: Options,
+        writer: Writer<'a>,
+        report: Report,
+        progress: OnProgress<'a>,
+    ) -> Result<Refresh<'a>> {
+        let entries = writer.index().entries()?;
+        Ok(Refresh { folder, options, writer, entries, report, missing_before: HashSet::new(), progress })
+    }
+
+    pub(crate) fn end(self) -> (Writer<'a>, Report) {
+        (self.writer, self.report)
+    }
+
+    pub(crate) fn run(&mut self) -> Result<ControlFlow<()>> {
+        let mut stamps = self.stamps_now()?;
+        let mut listed = [true, true];
+        if !self.options.full {
+            for sub in Sub::ALL {
+                let recorded = self.writer.index().header().stamp(sub);
+                listed[sub as usize] = match (recorded, stamps[sub as usize]) {
+                    (Some(recorded), Some(now)) => !recorded.proves(&now),
+                    _ => true,
+                };
+            }
+        }
+        for pass_no in 1..=MAX_PASSES {
+            if listed == [false, false] {
+                break;
+            }
+            let ControlFlow::Continue(pass) = self.pass(stamps, listed)? else { return Ok(ControlFlow::Break(())) };
+            let again = pass.again && pass_no < MAX_PASSES;
+            if !again {
+                self.record(&pass, listed)?;
+                break;
+            }
+            (stamps, listed) = (self.stamps_now()?, [true, true]);
+        }
+        if !self.writer.index().marks()?.has(Marks::COMPLETE) {
+            self.writer.publish()?;
+            self.writer.edit_header(|header| {
+                let marks = header.marks().unwrap_or(Marks::WRITING);
+                header.set_marks(marks.with(Marks::COMPLETE));
+            })?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn stamps_now(&self) -> Result<[Option<Stamp>; 2]> {
+        let root = self.folder.maildir().root();
+        Ok([Stamp::now(root, Sub::New)?, Stamp::now(root, Sub::Cur)?])
+    }
+
+    /// One listing, compared with the index.
+    fn pass(&mut self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<ControlFlow<(), Pass>> {
+        let (dirs, listings) = self.list(stamps, listed)?;
+        // Every pass meets these again.
+        (self.report.empty, self.report.unreadable, self.report.guarded) = (0, Vec::new(), None);
+        self.report.odd = listings
+            .iter()
+            .zip(Sub::ALL)
+            .flat_map(|(listing, sub)| listing.iter().flat_map(move |l| l.odd.iter().map(move |odd| (sub, odd))))
+            .map(|(sub, (name, what))| (self.folder.maildir().path_of(sub, name), *what))
+            .collect();
+        let identity = self.writer.index().identity().clone();
+        let mut names = Names::collect(&listings, |base| identity.hash(base));
+        let twins = self.settle_twins(&mut names)?;
+        let mut pass = Pass { stamps, unsettled: [false, false], again: false };
+        // A twin must stay in sight: one of the two is not indexed, and one day the other may be gone.
+        for (first, second) in &twins {
+            pass.unsettled[first.sub as usize] = true;
+            pass.unsettled[second.sub as usize] = true;
+        }
+        let plan = names.join(&self.writer.snapshot()?, &mut self.entries, self.options.full)?;
+        self.report.twins = twins
+            .iter()
+            .map(|(first, second)| {
+                let path =
+                    |candidate: &Candidate| self.folder.maildir().path_of(candidate.sub, names.listed(candidate).name);
+                (path(first), path(second))
+            })
+            .collect();
+        self.carry_out(&names, plan, &dirs, pass)
+    }
+
+    /// Lists the directories that are wanted; new/ once more if it changed meanwhile, for mail that came back from cur/.
+    fn list(&self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<(Subs, Listings)> {
+        let maildir = self.folder.maildir();
+        let mut dirs: Subs = [None, None];
+        let mut listings: Listings = [None, None];
+        for sub in Sub::ALL {
+            if stamps[sub as usize].is_some() {
+                let dir = maildir.sub(sub)?;
+                if listed[sub as usize] {
+                    listings[sub as usize] = Some(Listing::read(&dir)?);
+                }
+                dirs[sub as usize] = Some(dir);
+            } else if listed[sub as usize] {
+                // Not there: every mail in it is missing. Whether that is believed is for the guard to say.
+                listings[sub as usize] = Some(Listing::default());
+            }
+        }
+        if let (Some(dir), true) = (&dirs[Sub::New as usize], listed == [true, true])
+            && Stamp::now(maildir.root(), Sub::New)?.map(|now| now.mtime_ns) != stamps[0].map(|then| then.mtime_ns)
+        {
+            listings[Sub::New as usize] = Some(Listing::read(dir)?);
+        }
+        Ok((dirs, listings))
+    }
+
+    fn settle_twins(&mut self, names: &mut Names<'_>) -> Result<Vec<(Candidate, Candidate)>> {
+        if !names.has_twins() {
+            return Ok(Vec::new());
+        }
+        let mut known = HashSet::new();
+        for slot in self.writer.snapshot()?.slots() {
+            if !slot.status()?.has(Status::EXPUNGED) {
+                known.insert((slot.hash(), slot.inode()));
+            }
+        }
+        let folder = self.folder;
+        let is_there = |sub, name: &[u8]| name_exists(folder, sub, name);
+        let mut twins = names.settle_twins(is_there, |hash, ino| known.contains(&(hash, ino)));
+        twins.sort_by(|(_, a), (_, b)| names.listed(a).name.cmp(names.listed(b).name));
+        Ok(twins)
+    }
+
+    /// Does what the comparison asks for.
+    fn carry_out(
+        &mut self,
+        names: &Names<'_>,
+        plan: Plan,
+        dirs: &Subs,
+        mut pass: Pass,
+    ) -> Result<ControlFlow<(), Pass>> {
+        pass.again |= plan.look_again;
+        for (slot, status) in plan.status {
+            self.change_status(slot, status)?;
+        }
+        for (slot, hash, inode) in plan.hints {
+            self.writer.set_hints(slot, hash, inode);
+        }
+        for slot in plan.superseded {
+            self.writer.set_status(slot, Status::EXPUNGED);
+        }
+        let renamed = match self.read_tasks(names, plan.tasks, dirs, &mut pass)? {
+            ControlFlow::Continue(renamed) => renamed,
+            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+        };
+        let missing = plan.missing.into_iter().filter(|slot| !renamed.contains(slot)).collect();
+        self.remove(missing, plan.live, &mut pass)?;
+        self.writer.publish()?;
+        Ok(ControlFlow::Continue(pass))
+    }
+
+    fn change_status(&mut self, slot: SlotNo, status: Status) -> Result<()> {
+        let before = self.slot_status(slot)?;
+        if before.has(Status::NEW) && !status.has(Status::NEW) {
+            self.report.moved += 1;
+        } else if before.flags() != status.flags() {
+            self.report.flags += 1;
+        }
+        self.writer.set_status(slot, status);
+        Ok(())
+    }
+
+    fn slot_status(&self, slot: SlotNo) -> Result<Status> {
+        self.writer.index().slot(slot).expect("a slot of the published index").status()
+    }
+
+    /// Reads the mails that the comparison asks for, in order of arrival, and adds or renews their entries. Returns the
+    /// slots that were found under another name.
+    fn read_tasks(
+        &mut self,
+        names: &Names<'_>,
+        mut tasks: Vec<(Candidate, Task)>,
+        dirs: &Subs,
+        pass: &mut Pass,
+    ) -> Result<ControlFlow<(), HashSet<SlotNo>>> {
+        tasks.sort_by_cached_key(|(candidate, _)| {
+            let (seconds, base) = name::arrival(names.listed(candidate).name);
+            (seconds, base)
+        });
+        let total = tasks.len();
+        let mut renamed = HashSet::new();
+        let mut batch = Instant::now();
+        let mut stopped = false;
+        let request = |position: usize| {
+            let (candidate, _): &(Candidate, Task) = &tasks[position];
+            Request { sub: candidate.sub, name: names.listed(candidate).name }
+        };
+        read_all(dirs, &request, total, |position, outcome| {
+            let (candidate, task) = &tasks[position];
+            self.take(names, candidate, *task, outcome, pass, &mut renamed)?;
+            if batch.elapsed() > BATCH {
+                self.writer.publish()?;
+                batch = Instant::now();
+            }
+            stopped = (self.progress)(Progress { done: position + 1, total }).is_break();
+            Ok(!stopped)
+        })?;
+        self.writer.publish()?;
+        Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(renamed) })
+    }
+
+    fn take(
+        &mut self,
+        names: &Names<'_>,
+        candidate: &Candidate,
+        task: Task,
+        outcome: Outcome<'_>,
+        pass: &mut Pass,
+        renamed: &mut HashSet<SlotNo>,
+    ) -> Result<()> {
+        let listed = names.listed(candidate);
+        let path = || self.folder.maildir().path_of(candidate.sub, listed.name);
+        let mut status = names.status(candidate);
+        let (entry, mail) = match outcome {
+            Outcome::Vanished => {
+                pass.again = true;
+                return Ok(());
+            }
+            Outcome::NotMail => {
+                self.report.odd.push((path(), "no plain file"));
+                return Ok(());
+            }
+            // Not the mail's fault: nothing can be opened now.
+            Outcome::Unreadable(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM), _) => {
+                return Err(Error::io("cannot open", path())(errno));
+            }
+            Outcome::Unreadable(errno, entry) => {
+                self.report.unreadable.push((path(), errno.into()));
+                pass.unsettled[candidate.sub as usize] = true;
+                status = status.with(Status::UNREADABLE);
+                (entry, None)
+            }
+            Outcome::Read(Mail { size, received_ns, header_crc, has_header, entry }) => {
+                if size == 0 {
+                    pass.unsettled[candidate.sub as usize] = true;
+                    status = status.with(Status::EMPTY);
+                    self.report.empty += 1;
+                } else if !has_header {
+                    self.report.headless += 1;
+                }
+                (entry, Some((size, received_ns, header_crc)))
+            }
+        };
+        let (hash, inode) = (candidate.hash, listed.ino);
+        let slot = match task {
+            Task::Add => {
+                self.writer.add(entry, status, hash, inode)?;
+                self.report.added += 1;
+                return Ok(());
+            }
+            Task::Compare(slot) | Task::Renamed(slot) => slot,
+        };
+        let is_renamed = matches!(task, Task::Renamed(_));
+        match self.compare(slot, name::base_of(listed.name), inode, mail, is_renamed)? {
+            Verdict::Same => {
+                if self.slot_status(slot)? != status {
+                    self.change_status(slot, status)?;
+                }
+                if self.writer.index().slot(slot).expect("published").inode() != inode {
+                    self.writer.set_hints(slot, hash, inode);
+                }
+            }
+            Verdict::Renew => {
+                let uid = self.writer.index().slot(slot).expect("published").uid()?;
+                self.writer.renew(slot, entry, SlotData { uid, status, entry_at: 0, hash, inode })?;
+                if is_renamed {
+                    renamed.insert(slot);
+                    self.report.renamed += 1;
+                } else {
+                    self.report.healed += 1;
+                }
+            }
+            Verdict::CannotTell => {}
+            // The new entry is durable before the old UID dies: one publish does them in that order.
+            Verdict::Other => {
+                self.writer.add(entry, status, hash, inode)?;
+                self.report.added += 1;
+                if !is_renamed {
+                    self.writer.set_status(slot, Status::EXPUNGED);
+                    self.report.replaced += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file is the mail that a slot stands for. `mail` is its size, mtime and header CRC, if it can be read.
+    fn compare(
+        &mut self,
+        slot: SlotNo,
+        base: &[u8],
+        inode: u64,
+        mail: Option<(u64, i64, u32)>,
+        is_renamed: bool,
+    ) -> Result<Verdict> {
+        let slot = self.writer.index().slot(slot).expect("a published slot");
+        let same_inode = slot.inode() == inode;
+        let entry = self.entries.read(&slot)?;
+        if entry.base != base && !is_renamed {
+            return Ok(Verdict::Other); // two base names with one hash
+        }
+        let Some((size, received_ns, header_crc)) = mail else {
+            return Ok(match (entry.unreadable, same_inode && !is_renamed) {
+                (true, true) => Verdict::Same,
+                (true, false) => Verdict::Other,
+                (false, _) => Verdict::CannotTell,
+            });
+        };
+        let equal = entry.size == size && entry.header_crc == header_crc;
+        // A file that was touched is still itself; of another one the time of delivery must be the same, too.
+        let proved = equal && (same_inode && !is_renamed || is_same_time(entry.received_ns, received_ns));
+        Ok(match () {
+            () if entry.unreadable && same_inode && !is_renamed => Verdict::Renew,
+            () if entry.unreadable => Verdict::Other,
+            () if proved && is_renamed => Verdict::Renew,
+            () if proved => Verdict::Same,
+            () if entry.size == 0 && same_inode && !is_renamed => Verdict::Renew,
+            () => Verdict::Other,
+        })
+    }
+
+    /// Messages that this listing did not have: gone, if the one before did not have them either.
+    fn remove(&mut self, missing: Vec<SlotNo>, live: usize, pass: &mut Pass) -> Result<()> {
+        let (gone, unsure): (Vec<_>, Vec<_>) = missing.into_iter().partition(|slot| self.missing_before.contains(slot));
+        pass.again |= !unsure.is_empty();
+        self.missing_before = unsure.into_iter().collect();
+        let mut sure = Vec::new();
+        for slot in gone {
+            if self.is_there_after_all(slot)? {
+                pass.again = true;
+            } else {
+                sure.push(slot);
+            }
+        }
+        // What was never seen is only known from an index that was made again; it may have been removed long ago.
+        let seen = sure.iter().filter(|&&slot| self.writer.index().slot(slot).is_some_and(|slot| slot.inode() != 0));
+        let seen = seen.count();
+        if seen > 0 && !self.options.accept_removals && self.is_suspicious(seen, live, pass) {
+            self.report.guarded = Some((seen, live));
+            return Ok(());
+        }
+        for slot in sure {
+            self.writer.set_status(slot, Status::EXPUNGED);
+            self.report.removed += 1;
+        }
+        Ok(())
+    }
+
+    fn is_there_after_all(&mut self, slot: SlotNo) -> Result<bool> {
+        let slot = self.writer.index().slot(slot).expect("a published slot");
+        let status = slot.status()?;
+        if status.has(Status::NONCANONICAL) {
+            return Ok(false);
+        }
+        let base = self.entries.read(&slot)?.base;
+        let name = name::canonical(base, status.flags(), status.has(Status::NO_INFO));
+        Ok(name_exists(self.folder, status.sub(), &name))
+    }
+
+    /// The guard: a directory that is not there, or is another one than before, with most of the mail.
+    fn is_suspicious(&self, gone: usize, live: usize, pass: &Pass) -> bool {
+        let is_new = |sub: Sub| match (self.writer.index().header().stamp(sub), pass.stamps[sub as usize]) {
+            (Some(before), Some(now)) => !before.is_same_directory(&now),
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        let absent =
+            |sub: Sub| self.writer.index().header().stamp(sub).is_some() && pass.stamps[sub as usize].is_none();
+        Sub::ALL.into_iter().any(absent) || (live > GUARDED_FROM && gone * 2 > live && Sub::ALL.into_iter().any(is_new))
+    }
+
+    /// Records the stamps from before the listing, so that an unchanged folder need not be listed again.
+    fn record(&mut self, pass: &Pass, listed: [bool; 2]) -> Result<()> {
+        if self.report.guarded.is_some() {
+            return Ok(()); // which directory it was must stay known
+        }
+        for sub in Sub::ALL {
+            if !listed[sub as usize] {
+                continue;
+            }
+            let Some(stamp) = pass.stamps[sub as usize] else {
+                if self.writer.index().header().stamp(sub).is_some() {
+                    self.writer.edit_header(|header| header.forget_stamp(sub))?;
+                }
+                continue;
+            };
+            let settled = stamp.settled && !pass.unsettled[sub as usize] && !pass.again;
+            let stamp = Stamp { settled, ..stamp };
+            if self.writer.index().header().stamp(sub) != Some(stamp) {
+                self.writer.edit_header(|header| header.set_stamp(sub, &stamp))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file is the mail that the index knows.
+enum Verdict {
+    /// It is.
+    Same,
+    /// It is, and its entry must be made anew.
+    Renew,
+    /// It is another mail.
+    Other,
+    /// It cannot be read, so nobody can tell.
+    CannotTell,
+}
+
+/// Whether two times of delivery are the same. Some programs that copy or unpack keep whole seconds only.
+fn is_same_time(a_ns: i64, b_ns: i64) -> bool {
+    const SECOND: i64 = 1_000_000_000;
+    let whole = a_ns.rem_euclid(SECOND) == 0 || b_ns.rem_euclid(SECOND) == 0;
+    a_ns == b_ns || (whole && a_ns.div_euclid(SECOND) == b_ns.div_euclid(SECOND))
+}
+
+/// Whether a mail stands under a name.
+fn name_exists(folder: &Folder, sub: Sub, name: &[u8]) -> bool {
+    let Ok(dir) = folder.maildir().sub(sub) else { return false };
+    rustix::fs::statat(&dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
