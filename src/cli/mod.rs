@@ -81,6 +81,6 @@ pub fn main() -> ExitCode {
         Ok(exit)
     });
     let exit = done.unwrap_or_else(|error| exit::report(&error, cli.verb.folder(), &mut out));
-    signals::die_if_asked();
+    signals::resume();
     exit.with_problems(out.problems()).into()
 }

@@ -6,8 +6,8 @@ use maildex::Error;
 use maildex::folder::Folder;
 use maildex::ops::build::{Freshness, freshen};
 
-use crate::cli::build;
 use crate::cli::output::Output;
+use crate::cli::{build, signals};
 
 /// Opens a folder for reading.
 pub fn open(path: &Path, refresh: bool, out: &mut Output) -> Result<Folder, Error> {
@@ -16,7 +16,9 @@ pub fn open(path: &Path, refresh: bool, out: &mut Output) -> Result<Folder, Erro
         folder.complete_index()?;
         return Ok(folder);
     }
-    let (freshness, report) = freshen(&mut folder, &mut build::until_asked)?;
+    let freshened = freshen(&mut folder, &mut build::until_asked);
+    signals::resume();
+    let (freshness, report) = freshened?;
     if let Some(report) = report {
         build::problems(&report, path, out);
     }

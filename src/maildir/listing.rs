@@ -145,7 +145,8 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of `new/` or `cur/` now; `None` if it is not there, or not a directory.
+    /// The stamp of `new/` or `cur/` now; `None` if it is not there. Anything else under that name is an error: a link to
+    /// a directory is not followed, and must not look like an empty folder.
     pub fn now(root: &Dir, sub: Sub) -> Result<Option<Stamp>> {
         let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::MTIME | StatxFlags::CTIME | StatxFlags::BTIME;
         let stat = match rustix::fs::statx(root, sub.as_str(), AtFlags::SYMLINK_NOFOLLOW, wanted) {
@@ -154,7 +155,8 @@ impl Stamp {
             Err(errno) => return Err(Error::io("cannot stat", root.path().join(sub.as_str()))(errno)),
         };
         if FileType::from_raw_mode(stat.stx_mode.into()) != FileType::Directory {
-            return Ok(None);
+            let path = root.path().join(sub.as_str());
+            return Err(Error::io("cannot list", path)(Errno::NOTDIR));
         }
         let clock = rustix::time::clock_gettime(ClockId::Realtime);
         let mtime_ns = ns(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into());
@@ -215,6 +217,6 @@ mod tests {
         assert!(settled.proves(&stamp));
         assert!(!settled.proves(&Stamp { ctime_ns: stamp.ctime_ns - 1, ..stamp }));
         assert!(settled.is_same_directory(&Stamp { dev: 0, mtime_ns: 0, ..stamp }));
-        assert_eq!(Stamp::now(&root, Sub::Cur).unwrap(), None, "a file is no directory");
+        assert!(Stamp::now(&root, Sub::Cur).is_err(), "a file is no directory");
     }
 }

@@ -27,7 +27,7 @@ pub fn freshen(folder: &mut Folder, progress: OnProgress<'_>) -> Result<(Freshne
     let done = refresh::refresh(folder, Options::default(), Wait::For(Duration::ZERO), &mut |_| (), progress);
     Ok(match done {
         Ok(report) => (Freshness::Current, Some(report)),
-        Err(error @ (Error::Locked { .. } | Error::Io { .. })) => (Freshness::Stale(error), None),
-        Err(error) => return Err(error),
+        // Whatever it is, what was published can be read.
+        Err(error) => (Freshness::Stale(error), None),
     })
 }

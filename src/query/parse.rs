@@ -18,8 +18,22 @@ impl Query {
     }
 }
 
-/// One key; `None` for `all`, which asks for nothing.
-fn key<'a>(word: &'a str, words: &mut impl Iterator<Item = &'a str>) -> Result<Option<Key>> {
+/// One key, with the `not`s before it; `None` for `all`, which asks for nothing.
+fn key<'a>(mut word: &'a str, words: &mut impl Iterator<Item = &'a str>) -> Result<Option<Key>> {
+    let mut negated = false;
+    while word.eq_ignore_ascii_case("not") {
+        negated = !negated;
+        let missing = || Error::Query { word: word.into(), expected: "a key after it".into() };
+        word = words.next().ok_or_else(missing)?;
+    }
+    Ok(match (plain_key(word, words)?, negated) {
+        (key, false) => key,
+        (Some(key), true) => Some(Key::Not(Box::new(key))),
+        (None, true) => Some(Key::Not(Box::new(Key::Status { mask: 0, bits: 0 }))), // not all: nothing
+    })
+}
+
+fn plain_key<'a>(word: &'a str, words: &mut impl Iterator<Item = &'a str>) -> Result<Option<Key>> {
     let mut after = |what: &str| {
         let missing = || Error::Query { word: word.into(), expected: format!("{what} after it") };
         words.next().ok_or_else(missing)
@@ -39,13 +53,6 @@ fn key<'a>(word: &'a str, words: &mut impl Iterator<Item = &'a str>) -> Result<O
         "new" => Key::state(Status::NEW, true),
         "old" => Key::state(Status::NEW, false),
         "uid" => Key::Uids(UidSet::parse(after("a UID set")?)?),
-        "not" => {
-            let next = after("a key")?;
-            match key(next, words)? {
-                Some(key) => Key::Not(Box::new(key)),
-                None => Key::Not(Box::new(Key::Status { mask: 0, bits: 0 })), // not all: nothing
-            }
-        }
         _ if UidSet::looks_like(word.as_bytes()) => Key::Uids(UidSet::parse(word)?),
         _ => return Err(Error::Query { word: word.into(), expected: "a UID set or a search key".into() }),
     }))
@@ -60,6 +67,8 @@ mod tests {
         let one = Query::parse(["unseen flagged not 1:3"]).unwrap();
         assert_eq!(one, Query::parse(["UNSEEN", "Flagged", "not", "uid 1:3"]).unwrap());
         assert_eq!(Query::parse(["all"]).unwrap(), Query::all());
+        let many = "not ".repeat(100_000) + "seen";
+        assert_eq!(Query::parse([many.as_str()]).unwrap(), Query::parse(["seen"]).unwrap());
     }
 
     #[test]

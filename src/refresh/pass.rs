@@ -395,11 +395,8 @@ impl<'a> Refresh<'a> {
                 sure.push(slot);
             }
         }
-        // What was never seen is only known from an index that was made again; it may have been removed long ago.
-        let seen = sure.iter().filter(|&&slot| self.writer.index().slot(slot).is_some_and(|slot| slot.inode() != 0));
-        let seen = seen.count();
-        if seen > 0 && !self.options.accept_removals && self.is_suspicious(seen, live, pass) {
-            self.report.guarded = Some((seen, live));
+        if !self.options.accept_removals && self.is_suspicious(&sure, live, pass) {
+            self.report.guarded = Some((sure.len(), live));
             return Ok(());
         }
         for slot in sure {
@@ -421,7 +418,11 @@ impl<'a> Refresh<'a> {
     }
 
     /// The guard: a directory that is not there, or is another one than before, with most of the mail.
-    fn is_suspicious(&self, gone: usize, live: usize, pass: &Pass) -> bool {
+    fn is_suspicious(&self, gone: &[SlotNo], live: usize, pass: &Pass) -> bool {
+        let was_seen = |&&slot: &&SlotNo| self.writer.index().slot(slot).is_some_and(|slot| slot.inode() != 0);
+        // What was never listed is known only from an index that was made again, and may have been removed long ago; but
+        // not all of it.
+        let most = gone.iter().filter(was_seen).count() * 2 > live || gone.len() == live;
         let is_new = |sub: Sub| match (self.writer.index().header().stamp(sub), pass.stamps[sub as usize]) {
             (Some(before), Some(now)) => !before.is_same_directory(&now),
             (None, Some(_)) => true,
@@ -429,7 +430,8 @@ impl<'a> Refresh<'a> {
         };
         let absent =
             |sub: Sub| self.writer.index().header().stamp(sub).is_some() && pass.stamps[sub as usize].is_none();
-        Sub::ALL.into_iter().any(absent) || (live > GUARDED_FROM && gone * 2 > live && Sub::ALL.into_iter().any(is_new))
+        let missing = Sub::ALL.into_iter().any(absent);
+        !gone.is_empty() && (missing || (live > GUARDED_FROM && most && Sub::ALL.into_iter().any(is_new)))
     }
 
     /// Records the stamps from before the listing, so that an unchanged folder need not be listed again.

@@ -105,31 +105,42 @@ pub(crate) fn read_all<'a>(
         }
         Ok(true)
     };
-    if count < WORTH_THREADS {
+    let take_all = |read_chunk: &dyn Fn(usize, &mut Reader) -> Chunk,
+                    take_chunk: &mut dyn FnMut(usize, Chunk) -> Result<bool>| {
         let mut reader = Reader::default();
         for number in 0..chunks {
             if !take_chunk(number, read_chunk(number, &mut reader))? {
                 break;
             }
         }
-        return Ok(());
+        Ok(())
+    };
+    if count < WORTH_THREADS {
+        return take_all(&read_chunk, &mut take_chunk);
     }
     let gate = Gate { state: Mutex::new((0, 0)), moved: Condvar::new(), chunks };
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
+        let _close = Close(&gate);
+        let mut spawned = 0;
         for _ in 0..THREADS.min(chunks) {
             let (sender, gate, read_chunk) = (sender.clone(), &gate, &read_chunk);
-            scope.spawn(move || {
+            let work = move || {
+                let _close = Close(gate); // if this one panics, the others must not wait for it
                 let mut reader = Reader::default();
                 while let Some(number) = gate.next() {
                     if sender.send((number, read_chunk(number, &mut reader))).is_err() {
                         break;
                     }
                 }
-            });
+            };
+            // The system may allow fewer threads; one is enough.
+            spawned += usize::from(std::thread::Builder::new().spawn_scoped(scope, work).is_ok());
         }
         drop(sender);
-        let _open = gate.close_on_drop();
+        if spawned == 0 {
+            return take_all(&read_chunk, &mut take_chunk);
+        }
         let mut early = BTreeMap::new();
         for number in 0..chunks {
             let chunk = loop {
@@ -137,7 +148,7 @@ pub(crate) fn read_all<'a>(
                     Some(chunk) => break chunk,
                     None => match receiver.recv() {
                         Ok((other, chunk)) => drop(early.insert(other, chunk)),
-                        // Only a panic ends a thread early; the scope passes it on.
+                        // All threads have ended, and only a panic ends them early; the scope passes it on.
                         Err(mpsc::RecvError) => return Ok(()),
                     },
                 }
@@ -165,7 +176,7 @@ impl Gate {
         let waiting = |state: &mut (usize, usize)| state.0 < self.chunks && state.0 >= state.1 + AHEAD;
         let mut state = self.moved.wait_while(state, waiting).expect("no thread panics with the gate");
         let number = state.0;
-        state.0 += 1;
+        state.0 = self.chunks.min(number + 1);
         (number < self.chunks).then_some(number)
     }
 
@@ -173,19 +184,17 @@ impl Gate {
         self.state.lock().expect("no thread panics with the gate").1 = number + 1;
         self.moved.notify_one(); // one chunk more is one thread more that may go on
     }
+}
 
-    /// However the taking ends, the threads end, too.
-    fn close_on_drop(&self) -> impl Drop + '_ {
-        struct Close<'g>(&'g Gate);
-        impl Drop for Close<'_> {
-            fn drop(&mut self) {
-                if let Ok(mut state) = self.0.state.lock() {
-                    state.0 = self.0.chunks;
-                }
-                self.0.moved.notify_all();
-            }
+/// However the work ends, well or not, it ends for all threads.
+struct Close<'g>(&'g Gate);
+
+impl Drop for Close<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.0.state.lock() {
+            state.0 = self.0.chunks;
         }
-        Close(self)
+        self.0.moved.notify_all();
     }
 }
 
@@ -254,5 +263,55 @@ impl Reader {
             }
         };
         Ok((stat.st_size as u64, mtime_ns(&stat), Summary::read(header)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many requests for a mail that is there, and what stops the taking of them.
+    fn read(count: usize, take: impl FnMut(usize, Outcome<'_>) -> Result<bool>) -> Result<()> {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir(temp.path().join("cur")).unwrap();
+        std::fs::write(temp.path().join("cur/1:2,"), "Subject: x\n\n").unwrap();
+        let dirs = [None, Some(Dir::open(&temp.path().join("cur")).unwrap())];
+        read_all(&dirs, &|_| Request { sub: Sub::Cur, name: b"1:2," }, count, take)
+    }
+
+    #[test]
+    fn results_come_in_order_and_all_of_them() {
+        for count in [0, 1, WORTH_THREADS, 10_000] {
+            let mut next = 0;
+            read(count, |position, outcome| {
+                assert!(position == next && matches!(outcome, Outcome::Read(_)));
+                next += 1;
+                Ok(true)
+            })
+            .unwrap();
+            assert_eq!(next, count);
+        }
+    }
+
+    #[test]
+    fn stopping_early_ends_the_threads() {
+        let mut taken = 0;
+        read(10_000, |_, _| {
+            taken += 1;
+            Ok(taken < 100)
+        })
+        .unwrap();
+        assert_eq!(taken, 100);
+    }
+
+    #[test]
+    fn a_panic_in_a_thread_ends_the_others() {
+        let dirs = [None, None];
+        let request = |position: usize| {
+            assert!(position != 5_000, "on purpose");
+            Request { sub: Sub::Cur, name: b"x" }
+        };
+        let all = std::panic::AssertUnwindSafe(|| read_all(&dirs, &request, 20_000, |_, _| Ok(true)));
+        assert!(std::panic::catch_unwind(all).is_err());
     }
 }
