@@ -202,9 +202,9 @@ fn an_index_that_was_made_again_is_told_with_the_reason() {
         for lost in [true, false] {
             let mail = indexed();
             if lost {
-                mail.remove(name)
+                mail.remove(name);
             } else {
-                mail.edit(name, |bytes| bytes.clear())
+                mail.edit(name, Vec::clear);
             }
             mail.run(["count"]).fails_with(3).stdout("");
             let told = mail.run(["build", "--json"]).ok().stderr_has("the index was made again, with the same UIDs");

@@ -143,12 +143,12 @@ impl Mailbox {
     /// UID and path in the folder of every message, as `list --json` has them.
     #[track_caller]
     pub fn listed(&self) -> Vec<(u64, String)> {
-        self.listed_by(self.run(["list", "--json"]).ok())
+        self.listed_by(&self.run(["list", "--json"]).ok())
     }
 
     /// The same of a `list --json` that was run already.
     #[track_caller]
-    pub fn listed_by(&self, run: Run) -> Vec<(u64, String)> {
+    pub fn listed_by(&self, run: &Run) -> Vec<(u64, String)> {
         let prefix = format!("{}/", self.path().display());
         let path = |record: &serde_json::Value| {
             record["path"].as_str().expect("a path").strip_prefix(&prefix).expect("in the folder").to_string()
