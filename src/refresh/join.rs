@@ -53,6 +53,9 @@ pub(crate) struct Plan {
     pub(crate) superseded: Vec<SlotNo>,
     /// Live messages.
     pub(crate) live: usize,
+    /// A name in the directory that was listed has the base name of a message in the other one, which has not changed:
+    /// two files, as will show when both are listed.
+    pub(crate) needs_both: bool,
 }
 
 /// The names of both directories, by base name.
@@ -155,7 +158,10 @@ impl<'l> Names<'l> {
             }
             plan.live += 1;
             match self.find(slot.hash(), slot.inode()) {
-                Some(at) => self.matched(at, &slot, &mut plan)?,
+                Some(at) => {
+                    plan.needs_both |= self.listings[status.sub() as usize].is_none();
+                    self.matched(at, &slot, &mut plan)?;
+                }
                 None if self.listings[status.sub() as usize].is_some() => plan.missing.push(slot.no()),
                 None => {}
             }

@@ -237,7 +237,16 @@ impl Refresh<'_> {
                 (path(first), path(second))
             })
             .collect();
-        self.carry_out(&names, plan, &dirs, stamps)
+        let mut pass = Pass { stamps, unsettled: [false, false], again: false };
+        if plan.needs_both {
+            pass.again = true;
+            return Ok(ControlFlow::Continue(pass));
+        }
+        for (first, second) in &twins {
+            // Told at every refresh, not only at the one that meets them first.
+            (pass.unsettled[first.sub as usize], pass.unsettled[second.sub as usize]) = (true, true);
+        }
+        self.carry_out(&names, plan, &dirs, pass)
     }
 
     /// Lists the directories that are wanted; new/ once more if it changed meanwhile, for mail that came back from cur/.
@@ -288,7 +297,7 @@ impl Refresh<'_> {
         names: &Names<'_>,
         plan: Plan,
         dirs: &Subs,
-        stamps: [Option<Stamp>; 2],
+        mut pass: Pass,
     ) -> Result<ControlFlow<(), Pass>> {
         for (slot, status) in plan.status {
             self.change_status(slot, status)?;
@@ -299,7 +308,6 @@ impl Refresh<'_> {
         for slot in plan.superseded {
             self.writer.set_status(slot, Status::EXPUNGED);
         }
-        let mut pass = Pass { stamps, unsettled: [false, false], again: false };
         let renamed = match self.read_tasks(names, plan.tasks, dirs, &mut pass)? {
             ControlFlow::Continue(renamed) => renamed,
             ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),

@@ -174,6 +174,29 @@ fn the_twin_that_was_indexed_first_stays() {
 }
 
 #[test]
+fn a_twin_is_told_at_every_build() {
+    let mail = Mailbox::new().messages(1).message("new/1.host", mail("twin"));
+    mail.run(["build"]).fails_with(4);
+    mail.settle();
+    for _ in 0..2 {
+        mail.run(["build"]).fails_with(4).stderr_has("new/1.host: not indexed: it has the base name of");
+        mail.run(["list", "--uids"]).fails_with(4).stdout("1\n");
+    }
+    mail.assert_sound();
+}
+
+#[test]
+fn a_twin_of_mail_in_an_unchanged_directory_is_seen() {
+    let mail = Mailbox::new().messages(1);
+    mail.run(["build"]).ok();
+    mail.settle();
+    mail.deliver("new/1.host", self::mail("twin")); // cur/ need not be listed for a delivery
+    mail.run(["build"]).fails_with(4).stderr_has("new/1.host: not indexed: it has the base name of");
+    assert_eq!(mail.listed_by(&mail.run(["list", "--json"]).fails_with(4)), [(1, "cur/1.host:2,".to_string())]);
+    mail.assert_sound();
+}
+
+#[test]
 fn the_folder_may_lack_a_directory_from_the_start() {
     let mail = Mailbox::new().messages(1);
     fs::remove_dir(mail.file("new")).expect("remove new/");

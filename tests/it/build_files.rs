@@ -306,6 +306,51 @@ fn a_lock_that_is_let_go_of_is_waited_for() {
 }
 
 #[test]
+fn who_waits_for_the_lock_dies_of_a_signal_at_once() {
+    let mail = Mailbox::new().messages(1);
+    let lock = lock(&mail);
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut command = mail.command(["build", "--wait", "forever"]);
+        let mut waiting = command.stderr(std::process::Stdio::piped()).spawn().expect("maildex runs");
+        let mut told = String::new();
+        let mut stderr = std::io::BufReader::new(waiting.stderr.take().expect("a pipe"));
+        std::io::BufRead::read_line(&mut stderr, &mut told).expect("a line");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&waiting), signal).expect("kill");
+        let status = waiting.wait().expect("it ends");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(signal.as_raw()));
+    }
+    lock.check().expect("the lock is as it was");
+    lock.release().expect("let go");
+    mail.run(["build"]).ok().silent();
+    mail.assert_sound();
+}
+
+#[test]
+fn when_no_uid_is_left_nothing_is_given_out_twice() {
+    use maildex::format::header::{Identity, Kind, RECORD_LEN};
+    let mail = Mailbox::new();
+    mail.run(["build"]).ok();
+    for (name, kind) in [("maildex.offsets", Kind::Offsets), ("maildex.index.1", Kind::Index)] {
+        mail.edit(name, |bytes| {
+            let record = bytes[..RECORD_LEN].try_into().expect("a record");
+            let mut identity = Identity::decode(kind, record).expect("our header");
+            identity.uid_floor = u32::MAX - 1;
+            bytes[..RECORD_LEN].copy_from_slice(&identity.encode(kind));
+        });
+    }
+    mail.deliver("new/1.host", self::mail("the last one"));
+    mail.run(["list", "--uids"]).ok().silent().stdout("4294967295\n");
+    mail.deliver("new/2.host", self::mail("one too many"));
+    mail.rename("new/1.host", "cur/1.host:2,S");
+    for _ in 0..2 {
+        mail.run(["build"]).fails_with(3).stderr_has("all UIDs up to 4294967295 have been given out");
+        mail.run(["list", "--uids", "--no-refresh"]).ok().silent().stdout("4294967295\n");
+    }
+    mail.run(["list", "--uids", "4294967295"]).fails_with(3).stderr_has("hint: the folder needs a new UIDVALIDITY");
+    mail.assert_sound();
+}
+
+#[test]
 fn a_lockfile_of_the_dead_blocks_nobody() {
     let mail = Mailbox::new().messages(1);
     fs::write(mail.file("maildex.lock"), "id: 1\nhost: elsewhere\npid: 1\nsince: 5\n").expect("write");

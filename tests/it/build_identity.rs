@@ -4,7 +4,6 @@ use std::fs::{self, File, FileTimes};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::SystemTime;
 
 use crate::mailbox::{Mailbox, Run, installed, mail, maildex};
 
@@ -162,20 +161,6 @@ fn each_mail_is_there_the_moment_it_is_delivered() {
     mail.assert_sound();
 }
 
-/// Waits until the directories' times are so old that a stamp counts: what is waited for is read, not guessed.
-fn settle(mail: &Mailbox) {
-    use std::os::unix::fs::MetadataExt;
-    let is_old = |sub: &str| {
-        let meta = fs::metadata(mail.file(sub)).expect("stat");
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs() as i64;
-        meta.ctime().max(meta.mtime()) + 3 < now
-    };
-    while !(is_old("cur") && is_old("new")) {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    mail.run(["build"]).ok();
-}
-
 /// Offset of the inode of the first message in the offsets file; see `src/format/block.rs`.
 const FIRST_INODE: usize = 4096 + 16384;
 
@@ -188,7 +173,7 @@ fn only_a_directory_that_changed_is_listed() {
     // A listing of cur/ would restore the inode that is wiped here.
     let mail = Mailbox::new().messages(2);
     mail.run(["build"]).ok();
-    settle(&mail);
+    mail.settle();
     let inode = first_inode(&mail);
     mail.edit("maildex.offsets", |bytes| bytes[FIRST_INODE..FIRST_INODE + 8].fill(0));
     mail.deliver("new/3.host", self::mail("mail 3"));
@@ -199,7 +184,7 @@ fn only_a_directory_that_changed_is_listed() {
     mail.run(["build", "--full"]).ok();
     assert_eq!(first_inode(&mail), inode, "cur/ was not listed");
     // An mtime that was put back does not hide a mail.
-    settle(&mail);
+    mail.settle();
     let directory = File::open(mail.file("new")).expect("open new/");
     let modified = directory.metadata().and_then(|meta| meta.modified()).expect("its mtime");
     mail.deliver("new/4.host", self::mail("mail 4"));

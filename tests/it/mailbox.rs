@@ -6,9 +6,11 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
 /// The program under test.
 pub fn maildex() -> PathBuf {
@@ -96,6 +98,21 @@ impl Mailbox {
     pub fn finish(&self, command: &mut Command) -> Run {
         let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
         Run { command: format!("{command:?}"), output, files: self.tree() }
+    }
+
+    /// Waits until new/ and cur/ have been left alone for so long that their stamps count, and takes these up. What is
+    /// waited for is read, not guessed.
+    #[track_caller]
+    pub fn settle(&self) {
+        let is_old = |sub: &str| {
+            let meta = fs::metadata(self.file(sub)).expect("stat");
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs() as i64;
+            meta.ctime().max(meta.mtime()) + 3 < now
+        };
+        while !(is_old("cur") && is_old("new")) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.run(["build"]);
     }
 
     /// Names in new/ and cur/, with the directory.
