@@ -1,7 +1,7 @@
 //! `maildex build`: its own files planted, lost, damaged, or written by somebody else at the moment.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -356,6 +356,43 @@ fn a_lockfile_of_the_dead_blocks_nobody() {
     fs::write(mail.file("maildex.lock"), "id: 1\nhost: elsewhere\npid: 1\nsince: 5\n").expect("write");
     mail.run(["build", "--wait", "0"]).ok().silent();
     assert!(!mail.file("maildex.lock").exists());
+    mail.assert_sound();
+}
+
+#[test]
+fn a_folder_that_may_only_be_read_is_shown_as_of_the_last_refresh() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    mail.deliver("new/3.host", self::mail("mail 3"));
+    let set_mode = |mode| fs::set_permissions(mail.path(), fs::Permissions::from_mode(mode)).expect("chmod");
+    set_mode(0o500);
+    let runs =
+        ["list --uids", "count", "show 2", "build", "build --json"].map(|line| mail.run_unprivileged(line.split(' ')));
+    set_mode(0o700);
+    let [Some(list), Some(count), Some(show), Some(build), Some(json)] = runs else { return };
+    let why = "maildex.lock: cannot create: Permission denied";
+    list.ok().stdout("1\n2\n").stderr_has(why).stderr_has("shown as of the last refresh");
+    count.ok().stdout("2\n").stderr_has("shown as of the last refresh");
+    show.ok().stdout_has("mail 2");
+    build.fails_with(3).stderr_has(why);
+    json.fails_with(3).stdout("");
+    mail.assert_sound();
+}
+
+#[test]
+fn a_directory_that_may_not_be_listed_burns_no_uid() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    let set_mode = |mode| fs::set_permissions(mail.file("cur"), fs::Permissions::from_mode(mode)).expect("chmod");
+    for mode in [0o000, 0o300] {
+        set_mode(mode);
+        let runs = ["build", "list --uids"].map(|line| mail.run_unprivileged(line.split(' ')));
+        set_mode(0o700);
+        let [Some(build), Some(list)] = runs else { return };
+        build.fails_with(3).stderr_has("cur: cannot open: Permission denied");
+        list.ok().stdout("1\n2\n").stderr_has("cur: cannot open").stderr_has("shown as of the last refresh");
+    }
+    mail.assert_listed(&[(1, "cur/1.host:2,"), (2, "cur/2.host:2,")]);
     mail.assert_sound();
 }
 

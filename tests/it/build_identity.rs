@@ -3,9 +3,8 @@
 use std::fs::{self, File, FileTimes};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
-use crate::mailbox::{Mailbox, Run, installed, mail, maildex};
+use crate::mailbox::{Mailbox, mail};
 
 #[test]
 fn the_uid_of_the_newest_mail_is_not_given_out_again() {
@@ -115,20 +114,6 @@ fn an_empty_mail_replaced_by_a_full_one_is_another_mail() {
     mail.assert_sound();
 }
 
-/// maildex for which permissions count: root without the right to pass over them.
-fn ordinary(mail: &Mailbox, verb: &str, options: &[&str]) -> Option<Run> {
-    let mut command = Command::new(maildex());
-    if File::open(mail.file("cur/1.host:2,")).is_ok() {
-        if !installed("setpriv") {
-            eprintln!("SKIPPED: this runs as root, and setpriv is not installed");
-            return None;
-        }
-        command = Command::new("setpriv");
-        command.arg("--bounding-set=-dac_override,-dac_read_search").arg(maildex());
-    }
-    Some(mail.finish(command.arg(verb).arg(mail.path()).args(options)))
-}
-
 #[test]
 fn an_unreadable_mail_heals_and_keeps_its_uid() {
     let mail = Mailbox::new().messages(2);
@@ -136,11 +121,11 @@ fn an_unreadable_mail_heals_and_keeps_its_uid() {
         fs::set_permissions(mail.file("cur/1.host:2,"), fs::Permissions::from_mode(mode)).expect("chmod");
     };
     set_mode(0);
-    let Some(run) = ordinary(&mail, "build", &[]) else { return };
+    let Some(run) = mail.run_unprivileged(["build"]) else { return };
     run.fails_with(4).stderr_has("cur/1.host:2,: cannot read: Permission denied");
-    let run = ordinary(&mail, "list", &["--json"]).expect("as before").fails_with(4);
+    let run = mail.run_unprivileged(["list", "--json"]).expect("as before").fails_with(4);
     assert_eq!((&run.json()[0]["subject"], &run.json()[0]["received"]), (&"".into(), &serde_json::Value::Null));
-    ordinary(&mail, "cat", &["1", "2"]).expect("as before").fails_with(4).stdout(self::mail("mail 2"));
+    mail.run_unprivileged(["cat", "1", "2"]).expect("as before").fails_with(4).stdout(self::mail("mail 2"));
     set_mode(0o600);
     let report = &mail.run(["build", "--json"]).ok().silent().json()[0];
     assert_eq!((&report["healed"], &report["added"]), (&1.into(), &0.into()));

@@ -74,7 +74,7 @@ impl Model {
                 }
             }
             _ if !base(&name).contains(',') => {
-                mail.rename(&name, format!("cur/{},U={}:2,{flags}", base(&name), self.next))
+                mail.rename(&name, format!("cur/{},U={}:2,{flags}", base(&name), self.next));
             }
             _ => {}
         }

@@ -124,7 +124,7 @@ fn damage_in_an_entry_is_found() {
     finds(file, FIRST_ENTRY, &["marker of the entry of UID 1"], |bytes| flip(bytes, FIRST_ENTRY));
     finds(file, FIRST_ENTRY, &["length of the entry of UID 1"], |bytes| bytes[FIRST_ENTRY + 9] = 0xff);
     finds(file, FIRST_ENTRY, &["marker of the entry of UID 1", "the end of the file, at 4096"], |bytes| {
-        bytes.truncate(4096)
+        bytes.truncate(4096);
     });
 }
 
