@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::dir::{Dir, FileId};
 use crate::error::{Damage, Error, Result};
 use crate::format::block::{self, Block};
-use crate::format::entry::{BadEntry, Entry, Seal};
+use crate::format::entry::{BadEntry, ENTRY_MIN, Entry, Seal};
 use crate::format::header::{self, HEADER_LEN, HeaderPage, Identity, Marks};
 use crate::format::status::Status;
 use crate::format::word::Number;
@@ -335,7 +335,11 @@ impl Entries {
     }
 
     fn damage(&self, index: &Index, at: u64, uid: Uid, bad: BadEntry) -> Error {
-        let (what, found, expected) = describe(bad, self.map.len());
+        let (mut what, mut found, mut expected) = describe(bad, self.map.len());
+        if at.saturating_add(ENTRY_MIN as u64) > self.map.len() {
+            let end = format!("the end of the file, at {}", self.map.len());
+            (what, found, expected) = ("marker", end, "the marker of this file".into());
+        }
         damage_in(index, at, uid, what, found, expected)
     }
 }

@@ -53,8 +53,9 @@ pub(crate) struct Plan {
     pub(crate) superseded: Vec<SlotNo>,
     /// Live messages.
     pub(crate) live: usize,
-    /// A name was found in another directory than the message's, and that one was not listed.
-    pub(crate) look_again: bool,
+    /// A name in the directory that was listed has the base name of a message in the other one, which was not: a second
+    /// file, or the mail has moved just now. Only both listings tell.
+    pub(crate) needs_both: bool,
 }
 
 /// The names of both directories, by base name.
@@ -158,7 +159,10 @@ impl<'l> Names<'l> {
             }
             plan.live += 1;
             match self.find(slot.hash(), slot.inode()) {
-                Some(at) => self.matched(at, &slot, thorough, &mut plan)?,
+                Some(at) => {
+                    plan.needs_both |= self.listings[status.sub() as usize].is_none();
+                    self.matched(at, &slot, thorough, &mut plan)?;
+                }
                 None if self.listings[status.sub() as usize].is_some() => plan.missing.push(slot.no()),
                 None => {}
             }
@@ -171,12 +175,6 @@ impl<'l> Names<'l> {
     /// A slot whose hash has a name.
     fn matched(&mut self, at: u32, slot: &Slot<'_>, thorough: bool, plan: &mut Plan) -> Result<()> {
         let (no, status) = (slot.no(), slot.status()?);
-        if self.candidates[at as usize].sub != status.sub() && self.listings[status.sub() as usize].is_none() {
-            // Moved, or a second file with this base name: only both listings tell.
-            plan.look_again = true;
-            self.candidates[at as usize].slot = Some(no);
-            return Ok(());
-        }
         if let Some(earlier) = self.candidates[at as usize].slot.replace(no) {
             // Two live UIDs for one base name: a writer was killed between the new one and the end of the old one.
             plan.superseded.push(earlier);

@@ -131,6 +131,10 @@ impl<'a> Refresh<'a> {
             pass.unsettled[second.sub as usize] = true;
         }
         let plan = names.join(&self.writer.snapshot()?, &mut self.entries, self.options.full)?;
+        if plan.needs_both {
+            pass.again = true;
+            return Ok(ControlFlow::Continue(pass));
+        }
         self.report.twins = twins
             .iter()
             .map(|(first, second)| {
@@ -192,7 +196,6 @@ impl<'a> Refresh<'a> {
         dirs: &Subs,
         mut pass: Pass,
     ) -> Result<ControlFlow<(), Pass>> {
-        pass.again |= plan.look_again;
         for (slot, status) in plan.status {
             self.change_status(slot, status)?;
         }

@@ -1,7 +1,7 @@
 //! `maildex build`: its own files planted, lost, damaged, or written by somebody else at the moment.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -202,9 +202,9 @@ fn an_index_that_was_made_again_is_told_with_the_reason() {
         for lost in [true, false] {
             let mail = indexed();
             if lost {
-                mail.remove(name)
+                mail.remove(name);
             } else {
-                mail.edit(name, |bytes| bytes.clear())
+                mail.edit(name, Vec::clear);
             }
             mail.run(["count"]).fails_with(3).stdout("");
             let told = mail.run(["build", "--json"]).ok().stderr_has("the index was made again, with the same UIDs");
@@ -310,11 +310,93 @@ fn a_lock_that_is_let_go_of_is_waited_for() {
 }
 
 #[test]
+fn who_waits_for_the_lock_dies_of_a_signal_at_once() {
+    let mail = Mailbox::new().messages(1);
+    let lock = lock(&mail);
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut command = mail.command(["build", "--wait", "forever"]);
+        let mut waiting = command.stderr(std::process::Stdio::piped()).spawn().expect("maildex runs");
+        let mut told = String::new();
+        let mut stderr = std::io::BufReader::new(waiting.stderr.take().expect("a pipe"));
+        std::io::BufRead::read_line(&mut stderr, &mut told).expect("a line");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&waiting), signal).expect("kill");
+        let status = waiting.wait().expect("it ends");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(signal.as_raw()));
+    }
+    lock.check().expect("the lock is as it was");
+    lock.release().expect("let go");
+    mail.run(["build"]).ok().silent();
+    mail.assert_sound();
+}
+
+#[test]
+fn when_no_uid_is_left_nothing_is_given_out_twice() {
+    use maildex::format::header::{Identity, Kind, RECORD_LEN};
+    let mail = Mailbox::new();
+    mail.run(["build"]).ok();
+    for (name, kind) in [("maildex.offsets", Kind::Offsets), ("maildex.index.1", Kind::Index)] {
+        mail.edit(name, |bytes| {
+            let record = bytes[..RECORD_LEN].try_into().expect("a record");
+            let mut identity = Identity::decode(kind, record).expect("our header");
+            identity.uid_floor = u32::MAX - 1;
+            bytes[..RECORD_LEN].copy_from_slice(&identity.encode(kind));
+        });
+    }
+    mail.deliver("new/1.host", self::mail("the last one"));
+    mail.run(["list", "--uids"]).ok().silent().stdout("4294967295\n");
+    mail.deliver("new/2.host", self::mail("one too many"));
+    mail.rename("new/1.host", "cur/1.host:2,S");
+    for _ in 0..2 {
+        mail.run(["build"]).fails_with(3).stderr_has("all UIDs up to 4294967295 have been given out");
+        mail.run(["list", "--uids", "--no-refresh"]).ok().silent().stdout("4294967295\n");
+    }
+    mail.run(["list", "--uids", "4294967295"]).fails_with(3).stderr_has("hint: the folder needs a new UIDVALIDITY");
+    mail.assert_sound();
+}
+
+#[test]
 fn a_lockfile_of_the_dead_blocks_nobody() {
     let mail = Mailbox::new().messages(1);
     fs::write(mail.file("maildex.lock"), "id: 1\nhost: elsewhere\npid: 1\nsince: 5\n").expect("write");
     mail.run(["build", "--wait", "0"]).ok().silent();
     assert!(!mail.file("maildex.lock").exists());
+    mail.assert_sound();
+}
+
+#[test]
+fn a_folder_that_may_only_be_read_is_shown_as_of_the_last_refresh() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    mail.deliver("new/3.host", self::mail("mail 3"));
+    let set_mode = |mode| fs::set_permissions(mail.path(), fs::Permissions::from_mode(mode)).expect("chmod");
+    set_mode(0o500);
+    let runs =
+        ["list --uids", "count", "show 2", "build", "build --json"].map(|line| mail.run_unprivileged(line.split(' ')));
+    set_mode(0o700);
+    let [Some(list), Some(count), Some(show), Some(build), Some(json)] = runs else { return };
+    let why = "maildex.lock: cannot create: Permission denied";
+    list.ok().stdout("1\n2\n").stderr_has(why).stderr_has("shown as of the last refresh");
+    count.ok().stdout("2\n").stderr_has("shown as of the last refresh");
+    show.ok().stdout_has("mail 2");
+    build.fails_with(3).stderr_has(why);
+    json.fails_with(3).stdout("");
+    mail.assert_sound();
+}
+
+#[test]
+fn a_directory_that_may_not_be_listed_burns_no_uid() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    let set_mode = |mode| fs::set_permissions(mail.file("cur"), fs::Permissions::from_mode(mode)).expect("chmod");
+    for mode in [0o000, 0o300] {
+        set_mode(mode);
+        let runs = ["build", "list --uids"].map(|line| mail.run_unprivileged(line.split(' ')));
+        set_mode(0o700);
+        let [Some(build), Some(list)] = runs else { return };
+        build.fails_with(3).stderr_has("cur: cannot open: Permission denied");
+        list.ok().stdout("1\n2\n").stderr_has("cur: cannot open").stderr_has("shown as of the last refresh");
+    }
+    mail.assert_listed(&[(1, "cur/1.host:2,"), (2, "cur/2.host:2,")]);
     mail.assert_sound();
 }
 

@@ -3,10 +3,8 @@
 use std::fs::{self, File, FileTimes};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
-use std::time::SystemTime;
 
-use crate::mailbox::{Mailbox, Run, installed, mail, maildex};
+use crate::mailbox::{Mailbox, mail};
 
 #[test]
 fn the_uid_of_the_newest_mail_is_not_given_out_again() {
@@ -116,20 +114,6 @@ fn an_empty_mail_replaced_by_a_full_one_is_another_mail() {
     mail.assert_sound();
 }
 
-/// maildex for which permissions count: root without the right to pass over them.
-fn ordinary(mail: &Mailbox, verb: &str, options: &[&str]) -> Option<Run> {
-    let mut command = Command::new(maildex());
-    if File::open(mail.file("cur/1.host:2,")).is_ok() {
-        if !installed("setpriv") {
-            eprintln!("SKIPPED: this runs as root, and setpriv is not installed");
-            return None;
-        }
-        command = Command::new("setpriv");
-        command.arg("--bounding-set=-dac_override,-dac_read_search").arg(maildex());
-    }
-    Some(mail.finish(command.arg(verb).arg(mail.path()).args(options)))
-}
-
 #[test]
 fn an_unreadable_mail_heals_and_keeps_its_uid() {
     let mail = Mailbox::new().messages(2);
@@ -137,11 +121,11 @@ fn an_unreadable_mail_heals_and_keeps_its_uid() {
         fs::set_permissions(mail.file("cur/1.host:2,"), fs::Permissions::from_mode(mode)).expect("chmod");
     };
     set_mode(0);
-    let Some(run) = ordinary(&mail, "build", &[]) else { return };
+    let Some(run) = mail.run_unprivileged(["build"]) else { return };
     run.fails_with(4).stderr_has("cur/1.host:2,: cannot read: Permission denied");
-    let run = ordinary(&mail, "list", &["--json"]).expect("as before").fails_with(4);
+    let run = mail.run_unprivileged(["list", "--json"]).expect("as before").fails_with(4);
     assert_eq!((&run.json()[0]["subject"], &run.json()[0]["received"]), (&"".into(), &serde_json::Value::Null));
-    ordinary(&mail, "cat", &["1", "2"]).expect("as before").fails_with(4).stdout(self::mail("mail 2"));
+    mail.run_unprivileged(["cat", "1", "2"]).expect("as before").fails_with(4).stdout(self::mail("mail 2"));
     set_mode(0o600);
     let report = &mail.run(["build", "--json"]).ok().silent().json()[0];
     assert_eq!((&report["healed"], &report["added"]), (&1.into(), &0.into()));
@@ -162,20 +146,6 @@ fn each_mail_is_there_the_moment_it_is_delivered() {
     mail.assert_sound();
 }
 
-/// Waits until the directories' times are so old that a stamp counts: what is waited for is read, not guessed.
-fn settle(mail: &Mailbox) {
-    use std::os::unix::fs::MetadataExt;
-    let is_old = |sub: &str| {
-        let meta = fs::metadata(mail.file(sub)).expect("stat");
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs() as i64;
-        meta.ctime().max(meta.mtime()) + 3 < now
-    };
-    while !(is_old("cur") && is_old("new")) {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    mail.run(["build"]).ok();
-}
-
 /// Offset of the inode of the first message in the offsets file; see `src/format/block.rs`.
 const FIRST_INODE: usize = 4096 + 16384;
 
@@ -188,7 +158,7 @@ fn only_a_directory_that_changed_is_listed() {
     // A listing of cur/ would restore the inode that is wiped here.
     let mail = Mailbox::new().messages(2);
     mail.run(["build"]).ok();
-    settle(&mail);
+    mail.settle();
     let inode = first_inode(&mail);
     mail.edit("maildex.offsets", |bytes| bytes[FIRST_INODE..FIRST_INODE + 8].fill(0));
     mail.deliver("new/3.host", self::mail("mail 3"));
@@ -199,7 +169,7 @@ fn only_a_directory_that_changed_is_listed() {
     mail.run(["build", "--full"]).ok();
     assert_eq!(first_inode(&mail), inode, "cur/ was not listed");
     // An mtime that was put back does not hide a mail.
-    settle(&mail);
+    mail.settle();
     let directory = File::open(mail.file("new")).expect("open new/");
     let modified = directory.metadata().and_then(|meta| meta.modified()).expect("its mtime");
     mail.deliver("new/4.host", self::mail("mail 4"));

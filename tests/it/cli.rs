@@ -102,3 +102,29 @@ fn a_folder_may_be_named_in_any_way() {
     let run = mail.finish(Command::new(maildex()).arg("list").arg(&odd)).fails_with(3).stderr_has("in \\u{7}box\\n'");
     assert_eq!(run.errors().lines().count(), 2, "{run}");
 }
+
+#[test]
+fn no_verb_touches_the_mail_or_the_files_of_others() {
+    let mail = Mailbox::new().messages(2).message("new/3.host", mail("mail 3")).message("cur/4:1,odd", "");
+    for name in ["dovecot-uidlist", ".mbsyncstate", "maildirfolder", "tmp/5.host"] {
+        std::fs::write(mail.file(name), "not ours").expect("write");
+    }
+    let names = ["cur/1.host:2,", "cur/2.host:2,", "new/3.host", "cur/4:1,odd"];
+    let others = ["dovecot-uidlist", ".mbsyncstate", "maildirfolder", "tmp/5.host"];
+    let look = || {
+        let look = |name: &&str| {
+            let meta = std::fs::metadata(mail.file(name)).expect("it is there");
+            (std::fs::read(mail.file(name)).expect("read"), meta.modified().expect("mtime"), meta.permissions())
+        };
+        names.iter().chain(&others).map(look).collect::<Vec<_>>()
+    };
+    let before = look();
+    let runs = ["build", "build --full --accept-removals", "list --json", "count", "show 1:*", "cat 1:*", "check"];
+    for arguments in runs {
+        mail.run(arguments.split(' ')).ok();
+        assert!(look() == before, "{arguments}");
+        mail.assert_files(names);
+    }
+    let root = std::fs::read_dir(mail.path()).expect("read").count();
+    assert_eq!(root, 3 + 3 + 2, "cur, new, tmp; files of others; maildex.offsets and maildex.index.1");
+}

@@ -113,7 +113,7 @@ fn json_gives_names_that_are_no_text_in_base64_too() {
 
 #[test]
 fn json_names_the_fields_that_were_cut() {
-    let references: String = (0..400).map(|n| format!("<{n}.0123456789@x.org>\n ")).collect();
+    let references = (0..400).map(|n| format!("<{n}.0123456789@x.org>")).collect::<Vec<_>>().join("\n ");
     let text = format!("Subject: {}\nReferences: {references}\n\n", "long ".repeat(2000));
     let mail = Mailbox::new().message("cur/1:2,", text);
     mail.run(["build"]).ok();
@@ -151,7 +151,7 @@ fn a_path_with_a_newline_needs_nul() {
         Mailbox::new().message("cur/1:2,", mail("1")).message("cur/2\nx:2,", mail("2")).message("cur/3:2,", mail("3"));
     mail.run(["build"]).ok();
     let paths = |end: &str, names: &[&str]| -> String {
-        names.iter().map(|name| format!("{}{end}", mail.file(name).display())).collect()
+        names.iter().flat_map(|name| [mail.file(name).display().to_string(), end.to_string()]).collect()
     };
     let refused = mail.run(["list", "--paths"]).fails_with(4).stdout(paths("\n", &["cur/1:2,", "cur/3:2,"]));
     refused.stderr_has("UID 2: its path holds a newline; use --paths -0");
@@ -239,7 +239,7 @@ fn a_terminal_gets_columns_that_fit_and_nothing_raw() {
             assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
         }
         assert!(lines[0].starts_with("      1  S    1997-11-21 09:55 Ann "), "{shown:?}");
-        assert!(lines[2].contains("+") && lines[2].contains("red\\u{1b}[31m"), "{shown:?}");
+        assert!(lines[2].contains('+') && lines[2].contains("red\\u{1b}[31m"), "{shown:?}");
         // The subject starts in one column, whatever stands before it.
         let start = |line: &str, word: &str| columns(line.split(word).next().expect("a first part"));
         let subject = start(lines[0], "plain");

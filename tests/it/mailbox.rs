@@ -7,10 +7,12 @@ use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 /// The program under test.
 pub fn maildex() -> PathBuf {
@@ -113,11 +115,41 @@ impl Mailbox {
         self.finish(&mut self.command(arguments))
     }
 
+    /// Runs a verb so that permissions count, also where root runs the tests. `None`, said loudly, if that cannot be.
+    pub fn run_unprivileged<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Option<Run> {
+        let mut command = self.command(arguments);
+        if rustix::process::geteuid().is_root() {
+            if !installed("setpriv") {
+                eprintln!("SKIPPED: root passes over permissions, and setpriv is not installed");
+                return None;
+            }
+            let mut bare = Command::new("setpriv");
+            bare.arg("--bounding-set=-dac_override,-dac_read_search").arg(maildex()).args(command.get_args());
+            command = bare;
+        }
+        Some(self.finish(&mut command))
+    }
+
     /// Runs any command to its end.
     #[must_use = "ok() or fails_with() must follow"]
     pub fn finish(&self, command: &mut Command) -> Run {
         let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
         Run { command: format!("{command:?}"), output, files: self.tree() }
+    }
+
+    /// Waits until new/ and cur/ have been left alone for so long that their stamps count, and takes these up. What is
+    /// waited for is read, not guessed.
+    #[track_caller]
+    pub fn settle(&self) {
+        let is_old = |sub: &str| {
+            let meta = fs::metadata(self.file(sub)).expect("stat");
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs() as i64;
+            meta.ctime().max(meta.mtime()) + 3 < now
+        };
+        while !(is_old("cur") && is_old("new")) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.run(["build"]);
     }
 
     /// Names in new/ and cur/, with the directory.
@@ -165,12 +197,12 @@ impl Mailbox {
     /// UID and path in the folder of every message, as `list --json` has them.
     #[track_caller]
     pub fn listed(&self) -> Vec<(u64, String)> {
-        self.listed_by(self.run(["list", "--json"]).ok())
+        self.listed_by(&self.run(["list", "--json"]).ok())
     }
 
     /// The same of a `list --json` that was run already.
     #[track_caller]
-    pub fn listed_by(&self, run: Run) -> Vec<(u64, String)> {
+    pub fn listed_by(&self, run: &Run) -> Vec<(u64, String)> {
         let prefix = format!("{}/", self.path().display());
         let path = |record: &serde_json::Value| {
             record["path"].as_str().expect("a path").strip_prefix(&prefix).expect("in the folder").to_string()

@@ -4,6 +4,7 @@ mod build;
 mod build_files;
 mod build_guard;
 mod build_identity;
+mod build_model;
 mod cat;
 mod check;
 mod cli;
