@@ -86,6 +86,11 @@ pub enum Error {
         /// What it should be.
         expected: String,
     },
+    /// A file with a message's base name that is another mail than the one that was indexed.
+    OtherMail {
+        /// The file.
+        path: PathBuf,
+    },
     /// A name that other programs changed each time we reached for it.
     KeepsChanging {
         /// The folder or mail.
@@ -154,6 +159,7 @@ impl Error {
             | Error::UidsExhausted { path }
             | Error::NoMessage { path, .. }
             | Error::Outside { path, .. }
+            | Error::OtherMail { path }
             | Error::KeepsChanging { path }
             | Error::Guarded { path, .. } => Some(path),
             Error::Query { .. } => None,
@@ -167,6 +173,12 @@ impl Error {
             Error::NotAMaildir { .. } => "a Maildir has the directories cur, new and tmp".into(),
             Error::NoIndex { path } => format!("make one with: maildex build {}", path.display()),
             Error::Unfinished { path } => format!("wait for it, or run it: maildex build {}", path.display()),
+            Error::NotOurs { path, found } if found.ends_with("links") => {
+                let path = path.display();
+                format!(
+                    "a back-up may share it; give it a name of its own: cp -p {path} {path}.t && mv {path}.t {path}"
+                )
+            }
             Error::NotOurs { .. } => "maildex did not put it there; look at it, then move it away".into(),
             Error::Damaged(damage) => {
                 let folder = damage.path.parent().unwrap_or(Path::new("."));
@@ -177,11 +189,16 @@ impl Error {
                 format!("until it runs again nobody gets the lock; let it go on with: kill -CONT {}", owner.pid)
             }
             Error::Locked { .. } => "try again, or wait longer with --wait".into(),
-            Error::LockLost { .. } => "somebody removed it by hand; nothing was published after that, try again".into(),
+            Error::LockLost { .. } => {
+                "somebody removed it by hand, or wrote without it; see what is there with: maildex check".into()
+            }
             Error::UidsExhausted { .. } => "the folder needs a new UIDVALIDITY; copy its mail to a fresh folder".into(),
             Error::NoMessage { path, .. } => format!("see what there is with: maildex list {}", path.display()),
             Error::Outside { .. } => {
                 "paths are taken from the working directory; a base name or a UID works anywhere".into()
+            }
+            Error::OtherMail { .. } => {
+                "its UID is of a mail that is gone; let maildex look again: maildex build --full".into()
             }
             Error::KeepsChanging { .. } => "another program is renaming mail there without pause; try again".into(),
             Error::Guarded { path, .. } => {
@@ -216,6 +233,7 @@ impl fmt::Display for Error {
             Error::UidsExhausted { .. } => write!(f, "all UIDs up to 4294967295 have been given out"),
             Error::NoMessage { wanted, .. } => write!(f, "no message {wanted}"),
             Error::Outside { expected, .. } => write!(f, "expected {expected}"),
+            Error::OtherMail { .. } => write!(f, "is not the mail that was indexed under this name"),
             Error::KeepsChanging { .. } => write!(f, "keeps changing"),
             Error::Guarded { gone, of, .. } => {
                 write!(f, "{gone} of {of} messages are gone at once and the directory is another one")

@@ -101,7 +101,12 @@ impl Bar {
 pub fn problems(report: &Report, folder: &Path, out: &mut Output) {
     let folder = folder.display();
     if let Some(why) = &report.rebuilt {
-        out.note(format_args!("{folder}: the index was made again, with the same UIDs, because of this: {why}"));
+        let uids = if report.uids_lost == 0 { ", with the same UIDs" } else { "" };
+        out.note(format_args!("{folder}: the index was made again{uids}, because of this: {why}"));
+        if report.uids_lost > 0 {
+            let lost = text::count(report.uids_lost, "message");
+            out.problem(format_args!("{folder}: {lost} got a new UID: nothing proved that the mail is still the same"));
+        }
     }
     for (path, error) in &report.unreadable {
         out.problem(format_args!("{}: cannot read: {error}", path.display()));

@@ -1,5 +1,6 @@
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 
 use maildex::Error;
@@ -7,8 +8,12 @@ use maildex::ops::cat::cat;
 use maildex::query::message::MessageRef;
 
 use crate::cli::exit::Exit;
+use crate::cli::json::cannot_write;
 use crate::cli::output::Output;
 use crate::cli::reading;
+
+/// Bytes of a mail that are copied at a time.
+const BUFFER: usize = 64 << 10;
 
 /// Print mails as they are
 #[derive(clap::Args)]
@@ -26,15 +31,23 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let wanted = args.messages.iter().map(|text| MessageRef::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let mut folder = reading::open(&args.folder, !args.no_refresh, out)?;
-    let mut bad = Vec::new();
-    let copy = &mut |mut mail| {
-        io::copy(&mut mail, out.stdout()).map(drop).map_err(|source| Error::Io {
-            path: args.folder.clone(),
-            doing: "cannot copy a mail",
-            source,
-        })
+    let (mut bad, mut unread) = (Vec::new(), Vec::new());
+    let copy = &mut |mut mail: File, path: PathBuf| {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match mail.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(len) => out.stdout().write_all(&buffer[..len]).map_err(cannot_write)?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(source) => {
+                    unread.push(Error::Io { path, doing: "cannot read", source });
+                    return Ok(());
+                }
+            }
+        }
     };
     cat(&mut folder, &wanted, copy, &mut |error| bad.push(error))?;
     out.failed_all(&bad);
+    out.failed_all(&unread);
     Ok(Exit::Done)
 }

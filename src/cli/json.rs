@@ -39,7 +39,7 @@ pub struct Record<'a> {
     date: Option<String>,
     received: Option<String>,
     date_epoch: Option<i64>,
-    received_epoch: i64,
+    received_epoch: Option<i64>,
     subject: &'a str,
     from: &'a str,
     to: &'a str,
@@ -83,9 +83,9 @@ impl Records {
         let path = self.maildir.path_of(sub, &name);
         let (path, path_bytes) = lossy(path.as_os_str().as_encoded_bytes());
         let (base, base_bytes) = lossy(entry.base);
-        let received_epoch = entry.received_ns.div_euclid(1_000_000_000);
-        let flags = message.status.flags();
         let unread = message.status.has(Status::UNREADABLE);
+        let received_epoch = (!unread).then(|| entry.received_ns.div_euclid(1_000_000_000));
+        let flags = message.status.flags();
         print(&Record {
             v: VERSION,
             folder: &self.folder,
@@ -100,7 +100,7 @@ impl Records {
             keywords: self.keywords.of(flags),
             size: entry.size,
             date: entry.date.and_then(rfc3339),
-            received: rfc3339(received_epoch).filter(|_| !unread),
+            received: received_epoch.and_then(rfc3339),
             date_epoch: entry.date,
             received_epoch,
             subject: entry.subject,
@@ -162,6 +162,7 @@ struct BuildRecord<'a> {
     messages: usize,
     created: bool,
     rebuilt: bool,
+    uids_lost: usize,
     added: usize,
     removed: usize,
     flags: usize,
@@ -185,6 +186,7 @@ pub fn report(out: &mut impl Write, folder: &Path, report: &Report) -> io::Resul
         messages: report.total,
         created: report.created,
         rebuilt: report.rebuilt.is_some(),
+        uids_lost: report.uids_lost,
         added: report.added,
         removed: report.removed,
         flags: report.flags,

@@ -65,6 +65,13 @@ impl Output {
         }
     }
 
+    /// The way out of a note.
+    pub fn note_hint(&mut self, hint: Option<String>) {
+        if let (Some(hint), false) = (hint, self.quiet) {
+            self.hint(hint);
+        }
+    }
+
     /// The way out of what was said before.
     pub fn hint(&mut self, hint: impl fmt::Display) {
         self.write_stderr(format_args!("hint: {}\n", terminal::escaped(&hint.to_string())));

@@ -23,7 +23,8 @@ pub fn open(path: &Path, refresh: bool, out: &mut Output) -> Result<Folder, Erro
         build::problems(&report, path, out);
     }
     if let Freshness::Stale(why) = freshness {
-        out.note(format_args!("{why}"));
+        out.note(&why);
+        out.note_hint(why.hint());
         out.note(format_args!("{}: shown as of the last refresh", path.display()));
     }
     Ok(folder)

@@ -2,11 +2,14 @@
 
 use std::io::{self, Write};
 
-/// Writes a field: `-` for an empty one; backslash, tab, newline and other control characters escaped as `\\`, `\t`,
+/// Writes a field: `-` for an empty one, and `\\x2d` for one that is just that; backslash, tab, newline and other control characters escaped as `\\`, `\t`,
 /// `\n`, `\r` and `\xNN`, so that a field never ends early and can be read back.
 pub fn field(out: &mut impl Write, text: &str) -> io::Result<()> {
     if text.is_empty() {
         return out.write_all(b"-");
+    }
+    if text == "-" {
+        return out.write_all(b"\\x2d");
     }
     // Nearly no text has anything to escape. C1 control characters begin with 0xC2 in UTF-8.
     if !text.bytes().any(|b| b < b' ' || matches!(b, b'\\' | 0x7f | 0xc2)) {
@@ -42,6 +45,8 @@ mod tests {
     fn a_field_never_ends_early() {
         for (text, expected) in [
             ("", "-"),
+            ("-", "\\x2d"),
+            ("a-", "a-"),
             ("plain Grüße", "plain Grüße"),
             ("a\tb\nc\rd\\e", "a\\tb\\nc\\rd\\\\e"),
             ("\u{1b}[0m\u{85}\u{c2}\u{7f}", "\\x1b[0m\\u{85}\u{c2}\\x7f"),

@@ -116,3 +116,10 @@ pub fn mtime_ns(stat: &Stat) -> i64 {
 pub(crate) fn ns(sec: i64, nsec: i64) -> i64 {
     sec.wrapping_mul(1_000_000_000).wrapping_add(nsec)
 }
+
+/// Whether two times of delivery are the same. Some programs that copy or unpack keep whole seconds only.
+pub(crate) fn is_same_time(a_ns: i64, b_ns: i64) -> bool {
+    const SECOND: i64 = 1_000_000_000;
+    let whole = a_ns.rem_euclid(SECOND) == 0 || b_ns.rem_euclid(SECOND) == 0;
+    a_ns == b_ns || (whole && a_ns.div_euclid(SECOND) == b_ns.div_euclid(SECOND))
+}

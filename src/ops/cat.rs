@@ -1,18 +1,20 @@
 //! The raw bytes of mails.
 
 use std::fs::File;
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::ops::{names, show};
+use crate::ops::names::Wanted;
+use crate::ops::show;
 use crate::query::message::MessageRef;
 
-/// Opens the mail of each message that is named and hands it to `visit`. What is not there or cannot be opened goes to
-/// `bad`, and the rest goes on.
+/// Opens the mail of each message that is named and hands it to `visit`, with its path. What is not there, cannot be
+/// opened, or is another mail by now goes to `bad`, and the rest goes on.
 pub fn cat(
     folder: &mut Folder,
     wanted: &[MessageRef],
-    visit: &mut dyn FnMut(File) -> Result<()>,
+    visit: &mut dyn FnMut(File, PathBuf) -> Result<()>,
     bad: &mut dyn FnMut(Error),
 ) -> Result<()> {
     let mut found = Vec::new();
@@ -20,14 +22,14 @@ pub fn cat(
         folder,
         wanted,
         &mut |message| {
-            found.push((message.status, message.entry.base.to_vec()));
+            found.push(Wanted::of(message));
             Ok(())
         },
         bad,
     )?;
-    for (status, base) in found {
-        match names::open(folder.maildir(), status, &base) {
-            Ok((file, ..)) => visit(file)?,
+    for wanted in found {
+        match wanted.open(folder.maildir()) {
+            Ok((file, sub, name)) => visit(file, folder.maildir().path_of(sub, &name))?,
             Err(error) => bad(error),
         }
     }

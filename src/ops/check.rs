@@ -84,6 +84,7 @@ fn header(index: &Index, found: &mut Findings) {
     number(at::MARKS, "marks", header.marks().map(|_| 0));
     if let (Some(counter), Some(oldest)) = (counter, oldest)
         && oldest > counter
+        && !header.marks().is_some_and(|marks| marks.has(Marks::WRITING))
     {
         let (found_oldest, expected) = (oldest.to_string(), format!("at most the change counter, {counter}"));
         let damage = Damage {
@@ -124,6 +125,8 @@ fn slots(snapshot: &Snapshot<'_>, found: &mut Findings) -> Result<()> {
     let mut reader = snapshot.index().entries()?;
     let mut bases: HashMap<u64, (u32, u64)> = HashMap::new();
     let mut last = 0;
+    // Between two stores of a writer, a killed one too, these may disagree for a while.
+    let at_rest = !snapshot.index().marks().is_ok_and(|marks| marks.has(Marks::WRITING));
     for slot in snapshot.slots() {
         let before = found.damage.len();
         let uid = sound(slot.uid(), found)?;
@@ -146,12 +149,13 @@ fn slots(snapshot: &Snapshot<'_>, found: &mut Findings) -> Result<()> {
             && let Some(entry) = sound(reader.read(&slot), found)?
         {
             let hash = snapshot.index().identity().hash(entry.base);
-            if slot.hash() != hash {
+            if slot.hash() != hash && at_rest {
                 let (is, should) = (format!("{:#018x}", slot.hash()), format!("{hash:#018x}"));
                 found.damage.push(wrong(snapshot, &slot, Column::Hash, "base name hash", is, should));
             }
             if let (Some(status), Some(uid)) = (status, uid)
                 && !status.has(Status::EXPUNGED)
+                && at_rest
                 && let Some((other, _)) = bases.insert(hash, (uid.get(), slot.entry_at()))
             {
                 let (is, should) = (format!("UID {other} and UID {uid}"), "one live UID".into());

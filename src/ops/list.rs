@@ -54,10 +54,12 @@ pub fn list(
     let mut visited = 0;
     let mut show = |slot: &Slot<'_>, entries: &mut Entries, bad: &mut dyn FnMut(Error)| {
         match message(slot, entries) {
-            Ok(message) => {
+            // A writer may have changed it since it was chosen.
+            Ok(message) if !message.status.has(Status::EXPUNGED) => {
                 visited += 1;
                 visit(&message)?;
             }
+            Ok(_) => {}
             Err(error) => bad(error),
         }
         Ok::<_, Error>(())
@@ -95,9 +97,12 @@ pub fn list(
     Ok(visited)
 }
 
-/// Reads one message.
+/// Reads one message. The change number comes first: if a change comes in between, it is older than the status, and the
+/// change will be told once more rather than never.
 pub fn message<'e>(slot: &Slot<'_>, entries: &'e mut Entries) -> Result<Message<'e>> {
-    Ok(Message { status: slot.status()?, change: slot.changed()?, uid: slot.uid()?, entry: entries.read(slot)? })
+    let change = slot.changed()?;
+    let status = slot.status()?;
+    Ok(Message { uid: slot.uid()?, status, change, inode: slot.inode(), entry: entries.read(slot)? })
 }
 
 fn is_meant(slot: &Slot<'_>, query: &Query, last: Option<Uid>, bad: &mut dyn FnMut(Error)) -> bool {

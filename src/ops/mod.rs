@@ -22,6 +22,8 @@ pub struct Message<'a> {
     pub status: Status,
     /// The number of its last change.
     pub change: u64,
+    /// Inode of its file when it was last listed.
+    pub inode: u64,
     /// What the index keeps of the mail.
     pub entry: Entry<'a>,
 }

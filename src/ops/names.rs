@@ -3,27 +3,32 @@
 use std::collections::HashMap;
 use std::fs::File;
 
+use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::format::status::Status;
-use crate::maildir::listing::Listing;
-use crate::maildir::name::{Name, canonical};
-use crate::maildir::{Maildir, Sub, open_mail};
+use crate::maildir::listing::{Listed, Listing};
+use crate::maildir::name::{base_of, canonical};
+use crate::maildir::{Maildir, Sub, is_same_time, mtime_ns, open_mail};
 use crate::ops::Message;
 
 /// Tries to reach a file that is renamed under our hands.
 const MAX_TRIES: usize = 10;
 
-/// Names by base.
-type ByBase = HashMap<Vec<u8>, (Sub, Vec<u8>)>;
+/// A file of the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named {
+    sub: Sub,
+    name: Vec<u8>,
+    ino: u64,
+}
 
 /// File names of many messages. Nearly all names follow from base and flags; for the others the directories are
-/// listed, once, and once more if one of them has been renamed since the last refresh.
+/// listed, once.
 #[derive(Debug, Default)]
 pub struct Names {
-    odd: Option<ByBase>,
-    all: Option<ByBase>,
+    listed: Option<HashMap<Vec<u8>, Vec<Named>>>,
 }
 
 impl Names {
@@ -32,16 +37,16 @@ impl Names {
         if let Some(name) = computed(message.status, message.entry.base) {
             return Ok(Some(name));
         }
-        if self.odd.is_none() {
-            self.odd = Some(names_by_base(maildir, |name| !name.is_canonical())?);
+        if self.listed.is_none() {
+            let mut listed: HashMap<_, Vec<_>> = HashMap::new();
+            each_name(maildir, |sub, Listed { name, ino }| {
+                let named = Named { sub, name: name.to_vec(), ino };
+                listed.entry(base_of(name).to_vec()).or_default().push(named);
+            })?;
+            self.listed = Some(listed);
         }
-        if let Some(found) = self.odd.as_ref().and_then(|names| names.get(message.entry.base)) {
-            return Ok(Some(found.clone()));
-        }
-        if self.all.is_none() {
-            self.all = Some(names_by_base(maildir, |_| true)?);
-        }
-        Ok(self.all.as_ref().and_then(|names| names.get(message.entry.base)).cloned())
+        let same_base = self.listed.as_ref().and_then(|listed| listed.get(message.entry.base));
+        Ok(same_base.and_then(|files| best(files, message.inode)).map(|file| (file.sub, file.name.clone())))
     }
 
     /// The same, with the name that it would have if it had no odd one.
@@ -52,38 +57,21 @@ impl Names {
     }
 }
 
+/// Of several files with one base name the one on the inode that the index knows.
+fn best(files: &[Named], ino: u64) -> Option<&Named> {
+    files.iter().find(|file| file.ino == ino).or_else(|| files.first())
+}
+
 /// The name that base and flags give; `None` for an odd one.
 fn computed(status: Status, base: &[u8]) -> Option<(Sub, Vec<u8>)> {
     let odd = status.has(Status::NONCANONICAL);
     (!odd).then(|| (status.sub(), canonical(base, status.flags(), status.has(Status::NO_INFO))))
 }
 
-fn names_by_base(maildir: &Maildir, wanted: impl Fn(&Name<'_>) -> bool) -> Result<ByBase> {
-    let mut names = HashMap::new();
-    each_name(maildir, |sub, name| {
-        let parsed = Name::parse(name);
-        if wanted(&parsed) {
-            names.insert(parsed.base.to_vec(), (sub, name.to_vec()));
-        }
-    })?;
-    Ok(names)
-}
-
-/// The name that a base has now, wherever it is.
-pub fn look_up(maildir: &Maildir, base: &[u8]) -> Result<Option<(Sub, Vec<u8>)>> {
-    let mut found = None;
-    each_name(maildir, |sub, name| {
-        if Name::parse(name).base == base {
-            found = Some((sub, name.to_vec()));
-        }
-    })?;
-    Ok(found)
-}
-
-fn each_name(maildir: &Maildir, mut visit: impl FnMut(Sub, &[u8])) -> Result<()> {
+fn each_name(maildir: &Maildir, mut visit: impl FnMut(Sub, Listed<'_>)) -> Result<()> {
     for sub in Sub::ALL {
         match maildir.sub(sub) {
-            Ok(dir) => Listing::read(&dir)?.iter().for_each(|listed| visit(sub, listed.name)),
+            Ok(dir) => Listing::read(&dir)?.iter().for_each(|listed| visit(sub, listed)),
             Err(error) if error.errno() == Some(Errno::NOENT) => {}
             Err(error) => return Err(error),
         }
@@ -91,32 +79,70 @@ fn each_name(maildir: &Maildir, mut visit: impl FnMut(Sub, &[u8])) -> Result<()>
     Ok(())
 }
 
-/// Opens the mail of a message, however often others rename it. The file is the one with the message's base name.
-pub fn open(maildir: &Maildir, status: Status, base: &[u8]) -> Result<(File, Sub, Vec<u8>)> {
-    let mut candidate = computed(status, base);
-    for _ in 0..MAX_TRIES {
-        let (sub, name) = match candidate.take() {
-            Some(found) => found,
-            None => match look_up(maildir, base)? {
-                Some(found) => found,
-                None => return Err(gone(maildir, base)),
-            },
-        };
-        let path = || maildir.path_of(sub, &name);
-        let dir = match maildir.sub(sub) {
-            Ok(dir) => dir,
-            Err(error) if error.errno() == Some(Errno::NOENT) => continue,
-            Err(error) => return Err(error),
-        };
-        match open_mail(&dir, &name) {
-            Ok((file, _)) => return Ok((file, sub, name)),
-            Err(Errno::NOENT) => {}
-            Err(errno) => return Err(Error::io("cannot open", path())(errno)),
-        }
-    }
-    Err(Error::KeepsChanging { path: maildir.path_of(status.sub(), base) })
+/// What a message's file must be: by its name alone it might be another mail.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    status: Status,
+    base: Vec<u8>,
+    inode: u64,
+    size: u64,
+    received_ns: i64,
 }
 
-fn gone(maildir: &Maildir, base: &[u8]) -> Error {
-    Error::NoMessage { path: maildir.path().to_path_buf(), wanted: String::from_utf8_lossy(base).into_owned() }
+impl Wanted {
+    /// The file of a message.
+    pub fn of(message: &Message<'_>) -> Wanted {
+        let Message { status, inode, entry, .. } = message;
+        let (size, received_ns) = (entry.size, entry.received_ns);
+        Wanted { status: *status, base: entry.base.to_vec(), inode: *inode, size, received_ns }
+    }
+
+    /// Opens it, however often others rename it.
+    pub fn open(&self, maildir: &Maildir) -> Result<(File, Sub, Vec<u8>)> {
+        let mut candidates = Vec::from_iter(computed(self.status, &self.base));
+        for tries in 0..MAX_TRIES {
+            let mut other = None;
+            let mut vanished = false;
+            for (sub, name) in candidates.drain(..) {
+                let opened = match maildir.sub(sub) {
+                    Ok(dir) => open_mail(&dir, &name),
+                    Err(error) => Err(error.errno().unwrap_or(Errno::NOENT)),
+                };
+                match opened {
+                    Ok((file, stat)) if self.is(&stat) => return Ok((file, sub, name)),
+                    Ok(_) => other = Some(maildir.path_of(sub, &name)),
+                    Err(Errno::NOENT) => vanished = true,
+                    Err(errno) => return Err(Error::io("cannot open", maildir.path_of(sub, &name))(errno)),
+                }
+            }
+            // All names of a whole listing have been looked at.
+            if tries > 0 && !vanished {
+                return Err(match other {
+                    Some(path) => Error::OtherMail { path },
+                    None => self.gone(maildir),
+                });
+            }
+            each_name(maildir, |sub, Listed { name, .. }| {
+                if base_of(name) == self.base {
+                    candidates.push((sub, name.to_vec()));
+                }
+            })?;
+        }
+        Err(Error::KeepsChanging { path: maildir.path_of(self.status.sub(), &self.base) })
+    }
+
+    fn gone(&self, maildir: &Maildir) -> Error {
+        let wanted = format!("with the base name {}", String::from_utf8_lossy(&self.base));
+        Error::NoMessage { path: maildir.path().to_path_buf(), wanted }
+    }
+
+    /// Whether a file is the mail that was indexed: the same size, and the same inode or time of delivery.
+    fn is(&self, stat: &Stat) -> bool {
+        // Nothing is known of a mail that could not be read, but where it was.
+        if self.status.has(Status::UNREADABLE) {
+            return stat.st_ino == self.inode;
+        }
+        let same_time = is_same_time(self.received_ns, mtime_ns(stat));
+        stat.st_size as u64 == self.size && (stat.st_ino == self.inode || same_time)
+    }
 }

@@ -20,7 +20,7 @@ use crate::format::status::Status;
 use crate::index::Entries;
 use crate::index::publish::{SlotData, Writer};
 use crate::maildir::listing::{Listing, Stamp};
-use crate::maildir::{Sub, name};
+use crate::maildir::{Sub, is_same_time, name};
 use crate::refresh::join::{Candidate, Listings, Names, Plan, Task};
 use crate::refresh::read::{Mail, Outcome, Request, Subs, read_all};
 use crate::refresh::{OnProgress, Options, Progress, Report};
@@ -472,13 +472,6 @@ enum Verdict {
     Other,
     /// It cannot be read, so nobody can tell.
     CannotTell,
-}
-
-/// Whether two times of delivery are the same. Some programs that copy or unpack keep whole seconds only.
-fn is_same_time(a_ns: i64, b_ns: i64) -> bool {
-    const SECOND: i64 = 1_000_000_000;
-    let whole = a_ns.rem_euclid(SECOND) == 0 || b_ns.rem_euclid(SECOND) == 0;
-    a_ns == b_ns || (whole && a_ns.div_euclid(SECOND) == b_ns.div_euclid(SECOND))
 }
 
 /// Whether a mail stands under a name.

@@ -11,7 +11,7 @@ use crate::index::publish::SlotData;
 use crate::index::salvage::{Row, Salvage};
 use crate::lock::Lock;
 use crate::maildir::Sub;
-use crate::maildir::listing::Listing;
+use crate::maildir::listing::{Listing, Stamp};
 use crate::refresh::Options;
 use crate::refresh::join::{Candidate, Listings, Names};
 use crate::refresh::pass::GUARDED_FROM;
@@ -28,7 +28,7 @@ pub(crate) fn rebuild(folder: &Folder, salvage: &Salvage, options: Options, lock
     let listing = |dir: &Option<_>| dir.as_ref().map(Listing::read).transpose();
     let listings: Listings = [listing(&dirs[0])?, listing(&dirs[1])?];
     let names = Names::collect(&listings, |base| salvage.identity.hash(base));
-    let (orphans, doubtful, gone) = find_mail(&names, salvage);
+    let (orphans, doubtful, gone) = find_mail(&names, salvage, is_copy(folder, salvage)?);
     if gone > GUARDED_FROM && gone > orphans.len() && !options.accept_removals {
         let of = orphans.len() + gone;
         return Err(Error::Guarded { path: folder.path().to_path_buf(), gone, of });
@@ -76,9 +76,9 @@ pub(crate) fn rebuild(folder: &Folder, salvage: &Salvage, options: Options, lock
 
 /// The files of messages without an entry; how many have a file that may be another mail; how many have none.
 ///
-/// The same base name on the same inode is the same mail. If most of them stand on other inodes the folder is a copy, a
-/// restored back-up, and base names, which are unique for ever, are believed. If a few do, these files were replaced.
-fn find_mail(names: &Names<'_>, salvage: &Salvage) -> (Vec<Orphan>, usize, usize) {
+/// The same base name on the same inode is the same mail. In a copy of the folder all inodes are others; there base names,
+/// which are unique for ever, are believed. Elsewhere the file was replaced, by nobody knows what.
+fn find_mail(names: &Names<'_>, salvage: &Salvage, is_copy: bool) -> (Vec<Orphan>, usize, usize) {
     let without_entry = salvage.rows.iter().filter(|(_, row)| !row.has_entry());
     let found: Vec<(Uid, Row, Option<Candidate>)> =
         without_entry.map(|(&uid, row)| (uid, *row, names.by_hash(row.hash, row.inode))).collect();
@@ -87,8 +87,21 @@ fn find_mail(names: &Names<'_>, salvage: &Salvage) -> (Vec<Orphan>, usize, usize
         .into_iter()
         .filter_map(|(uid, row, candidate)| candidate.map(|candidate| (uid, row, candidate)))
         .partition(|(_, row, candidate)| names.listed(candidate).ino == row.inode);
-    if moved.len() > same.len() {
+    if is_copy {
         return (same.into_iter().chain(moved).collect(), 0, gone);
     }
     (same, moved.len(), gone)
+}
+
+/// Whether the folder was copied since it was last listed, as from a back-up: its directories are others.
+fn is_copy(folder: &Folder, salvage: &Salvage) -> Result<bool> {
+    let mut known = 0;
+    for (sub, before) in Sub::ALL.into_iter().zip(salvage.start.stamps) {
+        let (Some(before), Some(now)) = (before, Stamp::now(folder.maildir().root(), sub)?) else { continue };
+        if before.is_same_directory(&now) {
+            return Ok(false);
+        }
+        known += 1;
+    }
+    Ok(known > 0)
 }

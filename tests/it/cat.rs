@@ -44,7 +44,10 @@ fn a_mail_that_is_gone_is_named_and_the_rest_is_printed() {
     mail.run(["build"]).ok();
     mail.remove("cur/2.host:2,");
     let rest = [self::mail("mail 1"), self::mail("mail 3")].concat();
-    mail.run(["cat", "--no-refresh", "1:3"]).fails_with(4).stdout(&rest).stderr_has("no message 2.host");
+    mail.run(["cat", "--no-refresh", "1:3"])
+        .fails_with(4)
+        .stdout(&rest)
+        .stderr_has("no message with the base name 2.host");
     mail.run(["cat", "1", "2", "3"]).fails_with(4).stdout(&rest).stderr_has("no message with UID 2");
     mail.assert_sound();
 }
