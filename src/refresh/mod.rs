@@ -1,7 +1,9 @@
 //! Bringing the index up to date with the folder, without being fooled by who else works on it.
 //!
 //! The rules: a directory whose stamp proves that nothing changed is not listed. A listing is whole or is made again.
-//! A mail is called gone only when two whole listings in a row do not have it, and its name cannot be found by lstat.
+//! A mail is called gone only when two whole listings in a row do not have it, and its name cannot be found by lstat; and
+//! when `new/` may have changed between the listings of the two directories, so that the mail can have moved to and fro
+//! unseen, only when all passes miss it.
 //! A UID stays with a mail only as long as base name, and inode or contents, prove that it is the same one. And if
 //! most mail is gone at once and the directory is another one, that is an unmounted disk and not a clean-up.
 
@@ -9,7 +11,7 @@ mod join;
 mod read;
 mod report;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -126,7 +128,7 @@ fn refresh_locked(
     };
     let writer = Writer::new(index, lock)?;
     let entries = writer.index().entries()?;
-    let mut refresh = Refresh { folder, options, writer, entries, report, missing_before: HashSet::new(), progress };
+    let mut refresh = Refresh { folder, options, writer, entries, report, missing_before: HashMap::new(), progress };
     let interrupted = refresh.run()?.is_break();
     refresh.report.interrupted = interrupted;
     let Refresh { writer, mut report, .. } = refresh;
@@ -155,8 +157,8 @@ struct Refresh<'a> {
     writer: Writer<'a>,
     entries: Entries,
     report: Report,
-    /// Messages that the last listing did not have.
-    missing_before: HashSet<SlotNo>,
+    /// Messages that the last listing did not have, and how many in a row did not.
+    missing_before: HashMap<SlotNo, usize>,
     progress: OnProgress<'a>,
 }
 
@@ -166,6 +168,8 @@ struct Pass {
     /// Directories that the next refresh must list, whatever their stamps say.
     unsettled: [bool; 2],
     again: bool,
+    /// `new/` did not change from before the listings until after: together they are the folder at one moment.
+    at_one_moment: bool,
 }
 
 impl Refresh<'_> {
@@ -210,7 +214,7 @@ impl Refresh<'_> {
 
     /// One listing, compared with the index.
     fn pass(&mut self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<ControlFlow<(), Pass>> {
-        let (dirs, listings) = self.list(stamps, listed)?;
+        let (dirs, listings, at_one_moment) = self.list(stamps, listed)?;
         // Every pass meets these again.
         (self.report.empty, self.report.unreadable) = (0, Vec::new());
         self.report.odd = listings
@@ -231,14 +235,18 @@ impl Refresh<'_> {
                 (path(first), path(second))
             })
             .collect();
-        self.carry_out(&names, plan, &dirs, stamps)
+        let pass = Pass { stamps, unsettled: [false, false], again: false, at_one_moment };
+        self.carry_out(&names, plan, &dirs, pass)
     }
 
     /// Lists the directories that are wanted; new/ once more if it changed meanwhile, for mail that came back from cur/.
-    fn list(&self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<(Subs, Listings)> {
+    /// Also says whether the listings are of one moment.
+    fn list(&self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<(Subs, Listings, bool)> {
         let maildir = self.folder.maildir();
         let mut dirs: Subs = [None, None];
         let mut listings: Listings = [None, None];
+        let before = stamps[Sub::New as usize];
+        let can_tell = before.is_none_or(|before| before.has_ticked());
         for sub in Sub::ALL {
             if stamps[sub as usize].is_some() {
                 let dir = maildir.sub(sub)?;
@@ -251,12 +259,15 @@ impl Refresh<'_> {
                 listings[sub as usize] = Some(Listing::default());
             }
         }
-        if let (Some(dir), true) = (&dirs[Sub::New as usize], listed == [true, true])
-            && Stamp::now(maildir.root(), Sub::New)?.map(|now| now.mtime_ns) != stamps[0].map(|then| then.mtime_ns)
-        {
+        let now = Stamp::now(maildir.root(), Sub::New)?;
+        let unchanged = match (&before, &now) {
+            (Some(before), Some(now)) => before.is_same_state(now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if let (Some(dir), true, false) = (&dirs[Sub::New as usize], listed == [true, true], unchanged) {
             listings[Sub::New as usize] = Some(Listing::read(dir)?);
         }
-        Ok((dirs, listings))
+        Ok((dirs, listings, can_tell && unchanged))
     }
 
     fn settle_twins(&mut self, names: &mut Names<'_>) -> Result<Vec<(Candidate, Candidate)>> {
@@ -270,8 +281,8 @@ impl Refresh<'_> {
             }
         }
         let folder = self.folder;
-        let is_there = |sub, name: &[u8]| name_exists(folder, sub, name);
-        let mut twins = names.settle_twins(is_there, |hash, ino| known.contains(&(hash, ino)));
+        let links = |sub, name: &[u8]| links(folder, sub, name);
+        let mut twins = names.settle_twins(links, |hash, ino| known.contains(&(hash, ino)));
         twins.sort_by(|(_, a), (_, b)| names.listed(a).name.cmp(names.listed(b).name));
         Ok(twins)
     }
@@ -282,7 +293,7 @@ impl Refresh<'_> {
         names: &Names<'_>,
         plan: Plan,
         dirs: &Subs,
-        stamps: [Option<Stamp>; 2],
+        mut pass: Pass,
     ) -> Result<ControlFlow<(), Pass>> {
         for (slot, status) in plan.status {
             self.change_status(slot, status)?;
@@ -293,7 +304,6 @@ impl Refresh<'_> {
         for slot in plan.superseded {
             self.writer.set_status(slot, Status::EXPUNGED);
         }
-        let mut pass = Pass { stamps, unsettled: [false, false], again: false };
         let renamed = match self.read_tasks(names, plan.tasks, dirs, &mut pass)? {
             ControlFlow::Continue(renamed) => renamed,
             ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
@@ -471,9 +481,14 @@ impl Refresh<'_> {
 
     /// Messages that this listing did not have: gone, if the one before did not have them either.
     fn remove(&mut self, missing: Vec<SlotNo>, live: usize, pass: &mut Pass) -> Result<()> {
-        let (gone, unsure): (Vec<_>, Vec<_>) = missing.into_iter().partition(|slot| self.missing_before.contains(slot));
+        let needed = if pass.at_one_moment { 2 } else { MAX_PASSES };
+        let misses: HashMap<_, _> =
+            missing.into_iter().map(|slot| (slot, 1 + self.missing_before.get(&slot).copied().unwrap_or(0))).collect();
+        let (gone, unsure): (Vec<_>, Vec<_>) = misses.iter().partition(|&(_, &misses)| misses >= needed);
         pass.again |= !unsure.is_empty();
-        self.missing_before = unsure.into_iter().collect();
+        let mut gone: Vec<_> = gone.into_iter().map(|(&slot, _)| slot).collect();
+        gone.sort_unstable();
+        self.missing_before = misses;
         let mut sure = Vec::new();
         for slot in gone {
             if self.is_there_after_all(slot)? {
@@ -501,7 +516,7 @@ impl Refresh<'_> {
         }
         let base = self.entries.read(&slot)?.base;
         let name = name::canonical(base, status.flags(), status.has(Status::NO_INFO));
-        Ok(name_exists(self.folder, status.sub(), &name))
+        Ok(links(self.folder, status.sub(), &name).is_some())
     }
 
     /// The guard: a directory that is not there, or is another one than before, with most of the mail.
@@ -553,10 +568,12 @@ enum Verdict {
     CannotTell,
 }
 
-fn name_exists(folder: &Folder, sub: Sub, name: &[u8]) -> bool {
+/// How many hard links the file of a name has; `None` if the name is not there.
+fn links(folder: &Folder, sub: Sub, name: &[u8]) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
-    let Ok(dir) = folder.maildir().sub(sub) else { return false };
-    rustix::fs::statat(&dir, std::ffi::OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    let dir = folder.maildir().sub(sub).ok()?;
+    let stat = rustix::fs::statat(&dir, std::ffi::OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Some(stat.st_nlink)
 }
 
 /// The index file is lost: its entries are made again from the mail, under the UIDs that the offsets file has. A UID

@@ -1,6 +1,7 @@
 //! All tests of the program: one binary, a file a verb.
 
 mod build;
+mod concurrent;
 mod crash;
 mod mailbox;
 mod oracle;
