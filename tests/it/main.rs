@@ -3,5 +3,6 @@
 mod build;
 mod concurrent;
 mod crash;
+mod format;
 mod mailbox;
 mod oracle;
