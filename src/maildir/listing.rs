@@ -18,6 +18,9 @@ use crate::maildir::{Sub, ns};
 /// the file system's clock (up to 2 s, on FAT) a second change leaves no trace.
 const SETTLES_AFTER_NS: i64 = 2_000_000_000;
 
+/// Within one tick of the kernel's coarse clock (at most 10 ms) a local file system may give two changes the same time.
+const TICK_NS: u64 = 10_000_000;
+
 /// Tries before a directory that cannot be read in one call is given up.
 const MAX_TRIES: usize = 64;
 
@@ -175,6 +178,18 @@ impl Stamp {
     /// Whether this, recorded before a listing, proves that the listing still is true.
     pub fn proves(&self, now: &Stamp) -> bool {
         self.settled && Stamp { settled: true, ..*now } == *self
+    }
+
+    /// Whether the clock has ticked since the last change, so that every change from now on makes another stamp.
+    pub fn has_ticked(&self) -> bool {
+        let clock = rustix::time::clock_gettime(ClockId::Realtime);
+        let age = |time_ns| ns(clock.tv_sec, clock.tv_nsec).abs_diff(time_ns);
+        age(self.mtime_ns) > TICK_NS && age(self.ctime_ns) > TICK_NS
+    }
+
+    /// Whether both are of one directory that did not change in between.
+    pub fn is_same_state(&self, other: &Stamp) -> bool {
+        Stamp { settled: self.settled, ..*other } == *self
     }
 
     /// Whether both are of one directory. A device number alone may change when a file system is mounted again.

@@ -111,35 +111,46 @@ impl<'l> Names<'l> {
     }
 
     /// Settles which of several files with one base name is meant: the one that is indexed already (`prefers`), else
-    /// one in `cur/`, else the first by name.
+    /// one in `cur/`, else the first by name. `links` says how many hard links the file of a name has now, if it is
+    /// there.
     pub(crate) fn settle_twins(
         &mut self,
-        mut is_there: impl FnMut(Sub, &[u8]) -> bool,
+        mut links: impl FnMut(Sub, &[u8]) -> Option<u64>,
         prefers: impl Fn(u64, u64) -> bool,
     ) -> Vec<(Candidate, Candidate)> {
         let mut found = Vec::new();
         for (first, mut all) in std::mem::take(&mut self.twins) {
             all.push(self.candidates[first as usize]);
-            // A file that moved between the two listings was met twice, and stands under one of the names only.
-            let inodes: Vec<u64> = all.iter().map(|candidate| self.listed(candidate).ino).collect();
-            if inodes.iter().all(|&ino| ino == inodes[0]) {
-                let there: Vec<_> = all
-                    .iter()
-                    .filter(|candidate| is_there(candidate.sub, self.listed(candidate).name))
-                    .copied()
-                    .collect();
-                if !there.is_empty() {
-                    all = there;
-                }
+            all.sort_by_key(|candidate| self.listed(candidate).ino);
+            let ino = |candidate: &Candidate| self.listed(candidate).ino;
+            let mut files = Vec::new();
+            for names in all.chunk_by(|a, b| ino(a) == ino(b)) {
+                files.extend(self.names_of_one_file(names, &mut links));
             }
-            all.sort_by_key(|candidate| {
+            files.sort_by_key(|candidate| {
                 let listed = self.listed(candidate);
                 (!prefers(candidate.hash, listed.ino), candidate.sub != Sub::Cur, listed.name)
             });
-            self.candidates[first as usize] = all[0];
-            found.extend(all[1..].iter().map(|second| (all[0], *second)));
+            self.candidates[first as usize] = files[0];
+            found.extend(files[1..].iter().map(|second| (files[0], *second)));
         }
         found
+    }
+
+    /// A file that moved between the two listings was met under two names, and has one of them, or by now a third. Only
+    /// what has hard links is there twice; who looks at one name after the other can find both even so.
+    fn names_of_one_file(
+        &self,
+        names: &[Candidate],
+        links: &mut impl FnMut(Sub, &[u8]) -> Option<u64>,
+    ) -> Vec<Candidate> {
+        let [first, _, ..] = names else { return names.to_vec() };
+        let links: Vec<_> = names.iter().map(|name| links(name.sub, self.listed(name).name)).collect();
+        if links.iter().all(|links| links.is_some_and(|links| links >= names.len() as u64)) {
+            return names.to_vec();
+        }
+        let there = names.iter().zip(&links).find(|(_, links)| links.is_some());
+        vec![there.map_or(*first, |(name, _)| *name)]
     }
 
     /// Whether any base name has several files.

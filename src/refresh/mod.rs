@@ -1,7 +1,9 @@
 //! Bringing the index up to date with the folder, without being fooled by who else works on it.
 //!
 //! The rules: a directory whose stamp proves that nothing changed is not listed. A listing is whole or is made again.
-//! A mail is called gone only when two whole listings in a row do not have it, and its name cannot be found by lstat.
+//! A mail is called gone only when two whole listings in a row do not have it, and its name cannot be found by lstat; and
+//! when `new/` may have changed between the listings of the two directories, so that the mail can have moved to and fro
+//! unseen, only when all passes miss it.
 //! A UID stays with a mail only as long as base name, and inode or contents, prove that it is the same one. And if
 //! most mail is gone at once and the directory is another one, that is an unmounted disk and not a clean-up.
 

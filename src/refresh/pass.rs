@@ -3,7 +3,7 @@
 //! A pass lists, compares, reads what is new, and publishes. Mail that was missing for the first time, or vanished before
 //! it could be read, makes another pass necessary, over both directories.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
@@ -42,8 +42,8 @@ pub(crate) struct Refresh<'a> {
     writer: Writer<'a>,
     entries: Entries,
     report: Report,
-    /// Messages that the last listing did not have.
-    missing_before: HashSet<SlotNo>,
+    /// Messages that the last listing did not have, and how many in a row did not.
+    missing_before: HashMap<SlotNo, usize>,
     progress: OnProgress<'a>,
 }
 
@@ -53,6 +53,8 @@ struct Pass {
     /// Directories that the next refresh must list, whatever their stamps say.
     unsettled: [bool; 2],
     again: bool,
+    /// `new/` did not change from before the listings until after: together they are the folder at one moment.
+    at_one_moment: bool,
 }
 
 impl<'a> Refresh<'a> {
@@ -64,7 +66,7 @@ impl<'a> Refresh<'a> {
         progress: OnProgress<'a>,
     ) -> Result<Refresh<'a>> {
         let entries = writer.index().entries()?;
-        Ok(Refresh { folder, options, writer, entries, report, missing_before: HashSet::new(), progress })
+        Ok(Refresh { folder, options, writer, entries, report, missing_before: HashMap::new(), progress })
     }
 
     pub(crate) fn end(self) -> (Writer<'a>, Report) {
@@ -112,7 +114,7 @@ impl<'a> Refresh<'a> {
 
     /// One listing, compared with the index.
     fn pass(&mut self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<ControlFlow<(), Pass>> {
-        let (dirs, listings) = self.list(stamps, listed)?;
+        let (dirs, listings, at_one_moment) = self.list(stamps, listed)?;
         // Every pass meets these again.
         (self.report.empty, self.report.unreadable, self.report.guarded) = (0, Vec::new(), None);
         self.report.odd = listings
@@ -124,7 +126,7 @@ impl<'a> Refresh<'a> {
         let identity = self.writer.index().identity().clone();
         let mut names = Names::collect(&listings, |base| identity.hash(base));
         let twins = self.settle_twins(&mut names)?;
-        let mut pass = Pass { stamps, unsettled: [false, false], again: false };
+        let mut pass = Pass { stamps, unsettled: [false, false], again: false, at_one_moment };
         // A twin must stay in sight: one of the two is not indexed, and one day the other may be gone.
         for (first, second) in &twins {
             pass.unsettled[first.sub as usize] = true;
@@ -147,10 +149,13 @@ impl<'a> Refresh<'a> {
     }
 
     /// Lists the directories that are wanted; new/ once more if it changed meanwhile, for mail that came back from cur/.
-    fn list(&self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<(Subs, Listings)> {
+    /// Also says whether the listings are of one moment.
+    fn list(&self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<(Subs, Listings, bool)> {
         let maildir = self.folder.maildir();
         let mut dirs: Subs = [None, None];
         let mut listings: Listings = [None, None];
+        let before = stamps[Sub::New as usize];
+        let can_tell = before.is_none_or(|before| before.has_ticked());
         for sub in Sub::ALL {
             if stamps[sub as usize].is_some() {
                 let dir = maildir.sub(sub)?;
@@ -163,12 +168,15 @@ impl<'a> Refresh<'a> {
                 listings[sub as usize] = Some(Listing::default());
             }
         }
-        if let (Some(dir), true) = (&dirs[Sub::New as usize], listed == [true, true])
-            && Stamp::now(maildir.root(), Sub::New)?.map(|now| now.mtime_ns) != stamps[0].map(|then| then.mtime_ns)
-        {
+        let now = Stamp::now(maildir.root(), Sub::New)?;
+        let unchanged = match (&before, &now) {
+            (Some(before), Some(now)) => before.is_same_state(now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if let (Some(dir), true, false) = (&dirs[Sub::New as usize], listed == [true, true], unchanged) {
             listings[Sub::New as usize] = Some(Listing::read(dir)?);
         }
-        Ok((dirs, listings))
+        Ok((dirs, listings, can_tell && unchanged))
     }
 
     fn settle_twins(&mut self, names: &mut Names<'_>) -> Result<Vec<(Candidate, Candidate)>> {
@@ -182,8 +190,8 @@ impl<'a> Refresh<'a> {
             }
         }
         let folder = self.folder;
-        let is_there = |sub, name: &[u8]| name_exists(folder, sub, name);
-        let mut twins = names.settle_twins(is_there, |hash, ino| known.contains(&(hash, ino)));
+        let links = |sub, name: &[u8]| links(folder, sub, name);
+        let mut twins = names.settle_twins(links, |hash, ino| known.contains(&(hash, ino)));
         twins.sort_by(|(_, a), (_, b)| names.listed(a).name.cmp(names.listed(b).name));
         Ok(twins)
     }
@@ -387,9 +395,14 @@ impl<'a> Refresh<'a> {
 
     /// Messages that this listing did not have: gone, if the one before did not have them either.
     fn remove(&mut self, missing: Vec<SlotNo>, live: usize, pass: &mut Pass) -> Result<()> {
-        let (gone, unsure): (Vec<_>, Vec<_>) = missing.into_iter().partition(|slot| self.missing_before.contains(slot));
+        let needed = if pass.at_one_moment { 2 } else { MAX_PASSES };
+        let misses: HashMap<_, _> =
+            missing.into_iter().map(|slot| (slot, 1 + self.missing_before.get(&slot).copied().unwrap_or(0))).collect();
+        let (gone, unsure): (Vec<_>, Vec<_>) = misses.iter().partition(|&(_, &misses)| misses >= needed);
         pass.again |= !unsure.is_empty();
-        self.missing_before = unsure.into_iter().collect();
+        let mut gone: Vec<_> = gone.into_iter().map(|(&slot, _)| slot).collect();
+        gone.sort_unstable();
+        self.missing_before = misses;
         let mut sure = Vec::new();
         for slot in gone {
             if self.is_there_after_all(slot)? {
@@ -417,7 +430,7 @@ impl<'a> Refresh<'a> {
         }
         let base = self.entries.read(&slot)?.base;
         let name = name::canonical(base, status.flags(), status.has(Status::NO_INFO));
-        Ok(name_exists(self.folder, status.sub(), &name))
+        Ok(links(self.folder, status.sub(), &name).is_some())
     }
 
     /// The guard: a directory that is not there, or is another one than before, with most of the mail.
@@ -474,9 +487,9 @@ enum Verdict {
     CannotTell,
 }
 
-/// Whether a mail stands under a name.
-fn name_exists(folder: &Folder, sub: Sub, name: &[u8]) -> bool {
-    let Ok(dir) = folder.maildir().sub(sub) else { return false };
-    rustix::fs::statat(&dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+/// How many hard links the mail of a name has; `None` if no mail has that name.
+fn links(folder: &Folder, sub: Sub, name: &[u8]) -> Option<u64> {
+    let dir = folder.maildir().sub(sub).ok()?;
+    let stat = rustix::fs::statat(&dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some(stat.st_nlink)
 }
