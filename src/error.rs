@@ -48,6 +48,13 @@ pub enum Error {
     },
     /// Bytes of one of our files that cannot be true.
     Damaged(Damage),
+    /// Files of an index are there, and none of them proves which UIDs were given out.
+    NothingLeft {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with one of them.
+        reason: Option<Box<Error>>,
+    },
     /// A file written by a maildex with another format.
     Version {
         /// The file.
@@ -151,6 +158,7 @@ impl Error {
             | Error::NotAMaildir { path }
             | Error::NoIndex { path }
             | Error::Unfinished { path }
+            | Error::NothingLeft { path, .. }
             | Error::NotOurs { path, .. }
             | Error::Damaged(Damage { path, .. })
             | Error::Version { path, .. }
@@ -184,6 +192,10 @@ impl Error {
                 let folder = damage.path.parent().unwrap_or(Path::new("."));
                 format!("see everything that is wrong with: maildex check {}", folder.display())
             }
+            Error::NothingLeft { path, .. } => format!(
+                "a back-up of either file brings the UIDs back; to begin anew, with another UIDVALIDITY, remove both: rm {0}/maildex.offsets {0}/maildex.index.*",
+                path.display()
+            ),
             Error::Version { .. } => "it was written by another version of maildex; use that one".into(),
             Error::Locked { owner: Some(owner), .. } if owner.state == State::Stopped => {
                 format!("until it runs again nobody gets the lock; let it go on with: kill -CONT {}", owner.pid)
@@ -224,6 +236,10 @@ impl fmt::Display for Error {
             Error::Unfinished { .. } => write!(f, "the first build of the index has not finished"),
             Error::NotOurs { found, .. } => write!(f, "found {found}, expected a plain file with one link"),
             Error::Damaged(damage) => damage.fmt_rest(f),
+            Error::NothingLeft { reason, .. } => {
+                write!(f, "nothing in the index proves which UIDs were given out")?;
+                reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
+            }
             Error::Version { found, .. } => {
                 write!(f, "format version {found}, expected {}", crate::format::header::VERSION)
             }

@@ -70,30 +70,30 @@ pub fn until_asked(_: Progress) -> ControlFlow<()> {
 
 /// A progress bar that comes when the work takes long enough to wonder about.
 struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     since: Instant,
     visible: bool,
 }
 
 impl Bar {
     fn new(visible: bool) -> Bar {
-        Bar { bar: ProgressBar::hidden(), since: Instant::now(), visible }
+        Bar { drawn: ProgressBar::hidden(), since: Instant::now(), visible }
     }
 
     fn show(&mut self, progress: Progress) -> ControlFlow<()> {
-        if self.visible && self.bar.is_hidden() && self.since.elapsed() > BAR_AFTER {
+        if self.visible && self.drawn.is_hidden() && self.since.elapsed() > BAR_AFTER {
             let style = ProgressStyle::with_template("{bar:32} {pos}/{len} messages, {per_sec}, {eta} left");
-            self.bar = ProgressBar::new(0).with_style(style.expect("the template is right"));
+            self.drawn = ProgressBar::new(0).with_style(style.expect("the template is right"));
         }
-        if !self.bar.is_hidden() {
-            self.bar.set_length(progress.total as u64);
-            self.bar.set_position(progress.done as u64);
+        if !self.drawn.is_hidden() {
+            self.drawn.set_length(progress.total as u64);
+            self.drawn.set_position(progress.done as u64);
         }
         until_asked(progress)
     }
 
     fn clear(&self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }
 

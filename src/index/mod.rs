@@ -123,11 +123,18 @@ impl Index {
         if count > self.capacity() {
             self.remap()?;
         }
-        if count > self.slots_mapped().into() {
-            let (found, expected) = (count.to_string(), format!("at most {}", self.capacity()));
-            return Err(self.damage(header::at::COUNT, "count", found, expected));
-        }
+        self.check_count(count)?;
         Ok(Snapshot { index: self, count: count as u32, counter })
+    }
+
+    /// A count beyond the file is damage; of one of the two, nobody can tell which.
+    fn check_count(&self, count: u64) -> Result<()> {
+        let room = self.slots_mapped();
+        if count <= room.into() {
+            return Ok(());
+        }
+        let (found, expected) = (count.to_string(), format!("at most {room}, for which the file has room"));
+        Err(self.damage(header::at::COUNT, "count", found, expected))
     }
 
     /// Slots that the mapped blocks have room for.

@@ -69,8 +69,8 @@ impl Index {
         remove_others(&self.dir, self.identity.generation)?;
         // A kill cannot tear this word. Without it nobody can tell lost slots from those that were never published.
         let count = header.count().ok_or_else(|| self.bad_number(header::at::COUNT, "count"))?;
-        let published = count.min(self.capacity());
-        let good = self.good_slots(published)?;
+        self.check_count(count)?;
+        let good = self.good_slots(count)?;
         let mut burnt = 0;
         for no in (good..self.slots_mapped()).map(SlotNo) {
             let slot = self.slot(no).expect("within capacity");

@@ -63,17 +63,20 @@ impl Salvage {
         let mut reason = None;
         let offsets = open(dir, OFFSETS, Kind::Offsets, &mut reason)?;
         let mut indexes = Vec::new();
-        let mut last_generation = offsets.as_ref().and_then(|(_, known)| known.as_ref()).map_or(0, |id| id.generation);
+        let known = offsets.as_ref().and_then(|(_, known)| known.clone());
+        let mut last_generation = known.as_ref().map_or(0, |known| known.generation);
         for generation in generations(dir)? {
             last_generation = last_generation.max(generation);
-            if let Some((file, Some(identity))) = open(dir, &index_name(generation), Kind::Index, &mut reason)? {
+            let Some((file, own)) = open(dir, &index_name(generation), Kind::Index, &mut reason)? else { continue };
+            // Both files have the same header, so that of the other one serves as well.
+            let own = own.or_else(|| known.clone().filter(|known| known.generation == generation));
+            if let Some(identity) = own {
                 indexes.push((file, identity)); // rising, so the last is the newest
             }
         }
-        let known = offsets.as_ref().and_then(|(_, known)| known.clone());
         let newest = || indexes.last().map(|(_, identity)| identity.clone());
         let Some(old) = known.clone().or_else(newest) else {
-            return Err(reason.unwrap_or_else(|| Error::NoIndex { path: dir.path().to_path_buf() }));
+            return Err(nothing_left(dir, reason));
         };
         let mut found = Found { last_uid: old.uid_floor, ..Found::default() };
         if let Some((file, _)) = &offsets {
@@ -93,8 +96,12 @@ impl Salvage {
             found.read_entries(&map, identity);
             entries = Some(map);
         }
-        if known.is_none() {
-            // Damaged entries may have been the newest, and no slot tells; they cannot have been more than fit in there.
+        if !found.has_last_slot {
+            if entries.is_none() {
+                // Nobody can tell which UIDs were given out.
+                return Err(nothing_left(dir, reason));
+            }
+            // Damaged entries may have been the newest; they cannot have been more than fit in there.
             found.last_uid = found.last_uid.saturating_add((found.unread / ENTRY_MIN as u64) as u32);
         }
         found.drop_dead();
@@ -125,12 +132,15 @@ struct Found {
     stamps: [Option<Stamp>; 2],
     /// Bytes of index files that hold no entry that proves itself.
     unread: u64,
+    /// The last slot that was published proves itself: slots are in UID order, so no larger UID was given out.
+    has_last_slot: bool,
 }
 
 impl Found {
     fn read_slots(&mut self, map: &OffsetsMap, id: &IndexId) {
         let header = map.header();
         self.last_change = header.counter().max(header.oldest()).unwrap_or(0);
+        self.has_last_slot = header.count() == Some(0);
         self.complete = header.marks().is_some_and(|marks| marks.has(Marks::COMPLETE));
         // Which directory it was is kept, for the guard.
         self.stamps = Sub::ALL.map(|sub| header.stamp(sub).map(|stamp| Stamp { settled: false, ..stamp }));
@@ -139,6 +149,7 @@ impl Found {
             let (block, row) = (map.block(no.block()).expect("within the map"), no.row());
             let Some(uid) = block::decode_uid(block.uid[row].load(), id, no) else { continue };
             self.last_uid = self.last_uid.max(uid.get());
+            self.has_last_slot |= header.count() == Some(u64::from(no.0) + 1);
             let status = Status::decode(block.status[row].load());
             self.rows.insert(
                 uid,
@@ -192,6 +203,10 @@ impl Found {
         let newest: HashMap<u64, Uid> = self.rows.iter().map(|(&uid, row)| (row.hash, uid)).collect();
         self.rows.retain(|uid, row| row.has_slot || newest.get(&row.hash) == Some(uid));
     }
+}
+
+fn nothing_left(dir: &Dir, reason: Option<Error>) -> Error {
+    Error::NothingLeft { path: dir.path().to_path_buf(), reason: reason.map(Box::new) }
 }
 
 /// A file of ours that is there, and its header, if that proves itself.

@@ -146,7 +146,7 @@ fn readers_beside_a_writer_never_fail_and_never_print_a_short_list() {
                         history.lock().unwrap().take(&listed).unwrap();
                         listed.len()
                     };
-                    assert!(got >= at_least, "{got} messages, {at_least} were published: {}", run);
+                    assert!(got >= at_least, "{got} messages, {at_least} were published: {run}");
                     reads.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -219,7 +219,7 @@ fn builds_beside_a_renamer(what: &str, mails: usize, next: fn(usize, usize) -> S
                 let run = run.ok();
                 let report = &run.json()[0];
                 for key in ["removed", "added", "replaced", "renamed", "duplicates"] {
-                    assert_eq!(report[key], 0, "{key}: {}", run);
+                    assert_eq!(report[key], 0, "{key}: {run}");
                 }
             }
             wrong += usize::from(plain_readdir_is_wrong(&mailbox, mails));

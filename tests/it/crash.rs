@@ -80,16 +80,16 @@ impl Place {
     fn show(&mut self) -> Result<(Option<i32>, Vec<Listed>), String> {
         let run = self.mailbox.run(["list", "--json", "--no-refresh"]);
         let listed = oracle::listed(&self.mailbox, &run);
-        self.history.take(&listed).map_err(|why| format!("{why}\n{}", run.to_string()))?;
+        self.history.take(&listed).map_err(|why| format!("{why}\n{run}"))?;
         if ![Some(0), Some(4)].contains(&run.code()) && !listed.is_empty() {
-            return Err(format!("a listing although it failed\n{}", run.to_string()));
+            return Err(format!("a listing although it failed\n{run}"));
         }
         Ok((run.code(), listed))
     }
 
     fn run(&self, arguments: &[&str], code: i32) -> Result<Run, String> {
         let run = self.mailbox.run(arguments);
-        if run.code() == Some(code) { Ok(run) } else { Err(format!("expected exit {code}\n{}", run.to_string())) }
+        if run.code() == Some(code) { Ok(run) } else { Err(format!("expected exit {code}\n{run}")) }
     }
 
     /// `build`, and the folder is as it should be: listed as it is, sound, nothing left over.

@@ -57,7 +57,7 @@ impl Mailbox {
     /// Makes the folder look as if nothing had happened in it for a while. (A first build waits until the second in
     /// which the folder changed has passed.)
     fn age(&self) {
-        let past = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        let past = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         let folder = fs::File::open(self.path()).expect("open the folder");
         folder.set_times(fs::FileTimes::new().set_modified(past)).expect("set the folder's mtime");
     }
