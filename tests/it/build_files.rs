@@ -222,6 +222,44 @@ fn an_index_that_was_made_again_is_told_with_the_reason() {
 }
 
 #[test]
+fn uids_that_could_not_be_kept_are_told() {
+    let mail = indexed();
+    mail.deliver("cur/3.host:2,S", self::mail("another one")); // and no entry left to compare it with
+    mail.remove("maildex.index.1");
+    let run = mail.run(["build", "--json"]).fails_with(4).stderr_has("1 message got a new UID");
+    assert!(!run.errors().contains("same UIDs"), "{run}");
+    assert_eq!(run.json()[0]["uids_lost"], 1);
+    mail.assert_listed(&[(1, "cur/1.host:2,"), (5, "cur/5.host:2,"), (6, "cur/3.host:2,S")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_replaced_mail_does_not_inherit_a_uid_from_a_lost_entry() {
+    // All of one: most of the folder, and still no copy of it.
+    let mail = Mailbox::new().messages(1);
+    mail.run(["build"]).ok();
+    mail.deliver("cur/1.host:2,", self::mail("another one"));
+    mail.remove("maildex.index.1");
+    mail.run(["build"]).fails_with(4).stderr_has("1 message got a new UID");
+    mail.assert_listed(&[(2, "cur/1.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_copy_of_a_folder_without_its_index_file_keeps_the_uids() {
+    let mail = indexed();
+    fs::rename(mail.file("cur"), mail.file("cur.away")).expect("move cur/ away");
+    let cp = |from, to| Command::new("cp").arg("-a").arg(mail.file(from)).arg(mail.file(to)).status();
+    assert!(cp("cur.away", "cur").expect("cp runs").success());
+    fs::rename(mail.file("new"), mail.file("new.away")).expect("move new/ away");
+    assert!(cp("new.away", "new").expect("cp runs").success());
+    mail.remove("maildex.index.1");
+    mail.run(["build"]).ok();
+    mail.assert_listed(&LEFT);
+    mail.assert_sound();
+}
+
+#[test]
 fn a_deleted_index_is_made_again_with_another_uidvalidity() {
     let mail = indexed();
     let before = uidvalidity(&mail);

@@ -153,7 +153,7 @@ fn undergo_both(seed: u64, before: impl Fn(&Mailbox), harm: impl Fn(&Mailbox, &m
 
 #[test]
 fn a_uid_means_one_mail_whatever_others_do() {
-    (1..=4).for_each(|seed| undergo(seed, |_, _| None));
+    (1..=2).for_each(|seed| undergo(seed, |_, _| None));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_uid_means_one_mail_though_files_are_lost() {
         mail.remove(&name);
         Some(format!("lost {name}"))
     };
-    (5..=8).for_each(|seed| undergo(seed, lose));
+    (5..=6).for_each(|seed| undergo(seed, lose));
 }
 
 /// Makes the stamps count at once: what is done from the next tick of the clock on shows in them.
@@ -188,5 +188,5 @@ fn settle(mail: &Mailbox) {
 
 #[test]
 fn a_uid_means_one_mail_though_only_what_changed_is_listed() {
-    (9..=12).for_each(|seed| undergo_both(seed, settle, |_, _| None));
+    (9..=10).for_each(|seed| undergo_both(seed, settle, |_, _| None));
 }

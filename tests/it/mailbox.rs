@@ -8,7 +8,6 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -259,13 +258,6 @@ impl Run {
         self
     }
 
-    /// A signal ended it.
-    #[track_caller]
-    pub fn dies_of(self, signal: i32) -> Run {
-        self.expect(self.output.status.signal() == Some(signal), &format!("death by signal {signal}"));
-        self
-    }
-
     /// Exit status; `None` if a signal ended it.
     pub fn code(&self) -> Option<i32> {
         self.output.status.code()
@@ -304,11 +296,6 @@ impl Run {
     #[track_caller]
     pub fn stderr_shows(&self, text: &str) {
         self.expect(self.errors().contains(text), &format!("{text:?} in stderr"));
-    }
-
-    /// stdout as bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.output.stdout
     }
 
     /// stdout as text.
