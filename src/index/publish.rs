@@ -94,7 +94,7 @@ pub struct Writer<'l> {
 
 impl<'l> Writer<'l> {
     /// Takes an index that was opened for writing and needs no recovery.
-    pub(crate) fn new(mut index: Index, lock: &'l Lock) -> Result<Writer<'l>> {
+    pub fn new(mut index: Index, lock: &'l Lock) -> Result<Writer<'l>> {
         let begun = index.marks()?.has(Marks::WRITING); // by the recovery that came before
         let snapshot = index.snapshot()?;
         let (count, counter) = (u64::from(snapshot.len()), snapshot.counter());

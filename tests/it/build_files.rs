@@ -463,3 +463,48 @@ fn before_the_first_build_has_finished_readers_are_sent_away() {
     mail.run(["count"]).ok().stdout("2\n");
     mail.assert_sound();
 }
+
+#[test]
+fn an_older_offsets_file_put_back_gives_no_uid_twice() {
+    let mail = Mailbox::new().messages(3);
+    mail.run(["build"]).ok();
+    let old = mail.own_files()["maildex.offsets"].clone();
+    mail.deliver("new/4.host", self::mail("mail 4"));
+    mail.run(["list", "--uids", "--last", "1"]).ok().stdout("4\n");
+    mail.remove("new/4.host");
+    mail.edit("maildex.offsets", |bytes| *bytes = old);
+    mail.deliver("new/5.host", self::mail("mail 5"));
+    mail.run(["build"]).ok();
+    mail.run(["list", "--uids", "--last", "1"]).ok().stdout("5\n");
+    mail.assert_sound();
+}
+
+#[test]
+fn whatever_a_killed_writer_left_is_removed_by_the_next_build() {
+    let mail = Mailbox::new().messages(1);
+    mail.run(["build"]).ok();
+    for name in ["maildex.index.2", "maildex.index.tmp", "maildex.offsets.tmp"] {
+        fs::write(mail.file(name), "half of something").expect("write");
+    }
+    mail.deliver("new/2.host", self::mail("mail 2"));
+    mail.run(["build"]).ok();
+    assert_eq!(mail.own_files().into_keys().collect::<Vec<_>>(), ["maildex.index.1", "maildex.offsets"]);
+    mail.assert_sound();
+}
+
+#[test]
+fn an_index_file_with_an_impossible_number_is_none_of_ours() {
+    let mail = Mailbox::new().messages(1);
+    fs::write(mail.file("maildex.index.18446744073709551615"), "").expect("write");
+    mail.run(["build"]).ok();
+    mail.assert_listed(&[(1, "cur/1.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_link_in_place_of_a_directory_is_no_empty_folder() {
+    let mail = Mailbox::new().messages(1);
+    fs::rename(mail.file("cur"), mail.file("elsewhere")).expect("rename");
+    symlink("elsewhere", mail.file("cur")).expect("symlink");
+    mail.run(["build"]).fails_with(3).stderr_has("cur: cannot list: Not a directory");
+}

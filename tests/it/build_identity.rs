@@ -177,3 +177,51 @@ fn only_a_directory_that_changed_is_listed() {
     mail.run(["count"]).ok().stdout("4\n");
     mail.assert_sound();
 }
+
+#[test]
+fn a_mail_unpacked_with_whole_seconds_keeps_its_uid() {
+    // tar and many others keep no fractions of a second.
+    let mail = Mailbox::new().messages(1);
+    mail.run(["build"]).ok();
+    let modified = fs::metadata(mail.file("cur/1.host:2,")).and_then(|meta| meta.modified()).expect("its mtime");
+    restore(&mail, "cur/1.host:2,");
+    let seconds = modified.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let whole = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    let copy = File::options().write(true).open(mail.file("cur/1.host:2,")).expect("open the copy");
+    copy.set_times(FileTimes::new().set_modified(whole)).expect("set its mtime");
+    mail.run(["build"]).ok();
+    mail.assert_listed(&[(1, "cur/1.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_mail_that_was_touched_keeps_its_uid_even_when_all_are_compared() {
+    let mail = Mailbox::new().messages(1);
+    mail.run(["build"]).ok();
+    let file = File::options().write(true).open(mail.file("cur/1.host:2,")).expect("open the mail");
+    file.set_times(FileTimes::new().set_modified(std::time::UNIX_EPOCH)).expect("set its mtime");
+    mail.run(["build", "--full"]).ok();
+    mail.assert_listed(&[(1, "cur/1.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn contents_replaced_in_place_are_another_mail_when_all_are_compared() {
+    let mail = Mailbox::new().messages(1);
+    mail.run(["build"]).ok();
+    fs::write(mail.file("cur/1.host:2,"), self::mail("something else")).expect("overwrite");
+    mail.run(["build", "--full"]).ok();
+    mail.assert_listed(&[(2, "cur/1.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_directory_under_the_name_of_a_mail_is_no_mail() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    mail.remove("cur/1.host:2,");
+    fs::create_dir(mail.file("cur/1.host:2,")).expect("mkdir");
+    mail.run(["build"]).ok().stderr_has("left alone: a directory");
+    mail.assert_listed(&[(2, "cur/2.host:2,")]);
+    mail.assert_sound();
+}

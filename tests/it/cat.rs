@@ -61,3 +61,26 @@ fn another_file_under_the_name_is_not_followed() {
     mail.run(["cat", "--no-refresh", "1", "2"]).fails_with(4).stdout(self::mail("mail 2")).stderr_has("1.host:2,");
     mail.assert_sound();
 }
+
+#[test]
+fn another_mail_under_the_name_is_not_taken_for_the_one_that_was_indexed() {
+    let mail = Mailbox::new().message("cur/1.host:2,", self::mail("mail 1"));
+    mail.run(["build"]).ok();
+    mail.remove("cur/1.host:2,");
+    mail.deliver("new/1.host", self::mail("quite another mail"));
+    mail.run(["cat", "--no-refresh", "1"]).fails_with(4).stdout("").stderr_has("is not the mail that was indexed");
+    mail.run(["cat", "2"]).ok().stdout(self::mail("quite another mail"));
+    mail.assert_sound();
+}
+
+#[test]
+fn of_two_files_with_one_base_name_the_indexed_one_is_printed() {
+    let mail = Mailbox::new().message("cur/1.host:2,SF", self::mail("the first"));
+    mail.run(["build"]).ok();
+    for flags in ["AT", "TA", "ZZ"] {
+        mail.deliver(format!("cur/1.host:2,{flags}"), self::mail("the second"));
+    }
+    mail.run(["cat", "--no-refresh", "1"]).ok().stdout(self::mail("the first"));
+    let path = format!("{}\n", mail.file("cur/1.host:2,SF").display());
+    mail.run(["list", "--no-refresh", "--paths"]).ok().stdout(path);
+}

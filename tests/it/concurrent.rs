@@ -9,9 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use maildex::Error;
 use maildex::folder::Folder;
+use maildex::format::entry::Entry;
+use maildex::format::status::Status;
+use maildex::index::Index;
+use maildex::index::publish::Writer;
 use maildex::lock::Wait;
 use maildex::maildir::flags::Flags;
+use maildex::maildir::summary::Summary;
 use maildex::refresh::{Options, Report, refresh};
 
 use crate::mailbox::{Mailbox, figures, mail};
@@ -246,4 +252,31 @@ fn builds_while_mail_moves_between_new_and_cur_without_pause_lose_nothing() {
     let name = |n: usize, round: usize| [format!("new/{n}.host"), format!("cur/{n}.host:2,S")][round % 2].clone();
     builds_beside_a_renamer("new and cur", MANY, name);
     builds_beside_a_renamer("new and cur", FEW, name);
+}
+
+#[test]
+fn a_writer_whose_lock_was_taken_away_overwrites_nothing() {
+    let mailbox = Mailbox::new().messages(2);
+    mailbox.run(["build"]).ok();
+    let folder = Folder::open(&mailbox.path()).unwrap();
+    let lock = folder.lock("a test", Wait::For(Duration::ZERO), &mut |_| ()).unwrap();
+    let mut writer = Writer::new(Index::open(folder.dir(), true).unwrap().unwrap(), &lock).unwrap();
+    let add = |writer: &mut Writer<'_>| {
+        let (mut bytes, summary) = (Vec::new(), Summary::default());
+        Entry::new(b"9.stranger", 0, 0, &summary).write(&mut bytes);
+        let hash = writer.index().identity().hash(b"9.stranger");
+        writer.add(&mut bytes, Status::NEW, hash, 0)
+    };
+    add(&mut writer).unwrap();
+    writer.publish().unwrap();
+    mailbox.remove("maildex.lock");
+    mailbox.deliver("new/3.host", mail("mail 3"));
+    mailbox.run(["build"]).ok(); // takes the lock, and the message of the stranger for gone
+    add(&mut writer).unwrap();
+    let lost = writer.publish();
+    assert!(matches!(lost, Err(Error::LockLost { .. })), "{lost:?}");
+    drop(writer);
+    mailbox.run(["build", "--full"]).ok();
+    assert_eq!(at_rest(&mailbox).len(), 3);
+    mailbox.run(["list", "--uids"]).ok().stdout("1\n2\n4\n");
 }

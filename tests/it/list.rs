@@ -243,3 +243,21 @@ fn output_that_cannot_be_written_is_an_error() {
     }
     mail.assert_sound();
 }
+
+#[test]
+fn a_reader_that_has_refreshed_still_dies_of_a_signal_at_once() {
+    let mail = Mailbox::new();
+    mail.run(["build"]).ok();
+    // More than a pipe holds, so that the reader hangs in it.
+    let subject = "x".repeat(4000);
+    let mail = (0..100).fold(mail, |mail, n| mail.message(format!("new/{n}.host"), format!("Subject: {subject}\n\n")));
+    let mut command = mail.command(["list"]);
+    let mut list = command.stdout(std::process::Stdio::piped()).spawn().expect("maildex runs");
+    let mut first = [0];
+    std::io::Read::read_exact(list.stdout.as_mut().expect("a pipe"), &mut first).expect("the first byte");
+    let pid = rustix::process::Pid::from_child(&list);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("kill");
+    let status = list.wait().expect("it ends");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(rustix::process::Signal::TERM.as_raw()));
+    mail.assert_sound();
+}
