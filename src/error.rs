@@ -61,6 +61,8 @@ pub enum Error {
         path: PathBuf,
         /// Its version.
         found: u32,
+        /// Ours.
+        expected: u32,
     },
     /// Somebody else holds the folder lock (`maildex.lock`).
     Locked {
@@ -240,9 +242,7 @@ impl fmt::Display for Error {
                 write!(f, "nothing in the index proves which UIDs were given out")?;
                 reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
-            Error::Version { found, .. } => {
-                write!(f, "format version {found}, expected {}", crate::format::header::VERSION)
-            }
+            Error::Version { found, expected, .. } => write!(f, "format version {found}, expected {expected}"),
             Error::Locked { owner: Some(owner), .. } => write!(f, "{owner}"),
             Error::Locked { owner: None, .. } => write!(f, "locked by a process that cannot be named"),
             Error::LockLost { .. } => write!(f, "the lockfile is no longer ours"),

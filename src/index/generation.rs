@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use crate::dir::{Access, Dir};
 use crate::error::{Error, Result};
+use crate::format::SlotNo;
 use crate::format::block::{self, BLOCK_LEN};
 use crate::format::entry::Seal;
 use crate::format::header::{HEADER_LEN, Identity, Kind, Marks};
 use crate::format::word::Number;
-use crate::format::{SlotNo, Uid};
-use crate::index::publish::{SlotData, reserve};
+use crate::index::append::{Tail, reserve};
+use crate::index::publish::SlotData;
 use crate::index::{OFFSETS, index_name};
 use crate::lock::Lock;
 use crate::maildir::Sub;
@@ -27,9 +28,6 @@ use crate::system::{self, boot_id};
 
 const INDEX_TMP: &str = "maildex.index.tmp";
 const OFFSETS_TMP: &str = "maildex.offsets.tmp";
-
-/// Entries are handed to the system in pieces of this size.
-const WRITE_SIZE: usize = 1 << 20;
 
 /// What the header page of a new generation starts with.
 #[derive(Debug, Clone, Copy)]
@@ -68,8 +66,7 @@ pub struct NewGeneration<'l> {
     identity: Identity,
     seal: Seal,
     file: File,
-    pending: Vec<u8>,
-    pending_at: u64,
+    tail: Tail,
     slots: Vec<(SlotData, u64)>,
 }
 
@@ -118,8 +115,7 @@ impl<'l> NewGeneration<'l> {
             identity,
             seal,
             file,
-            pending: Vec::new(),
-            pending_at: HEADER_LEN as u64,
+            tail: Tail::new(HEADER_LEN as u64),
             slots: Vec::new(),
         })
     }
@@ -127,16 +123,11 @@ impl<'l> NewGeneration<'l> {
     /// Adds a message; in UID order. `bytes` are those of an entry, from [`Entry::write`](crate::format::entry::Entry).
     pub fn push(&mut self, bytes: &mut [u8], added: u64, changed: u64, data: SlotData) -> Result<()> {
         debug_assert!(self.slots.last().is_none_or(|(last, _)| last.uid < data.uid), "slots are in UID order");
-        let entry_at = self.pending_at + self.pending.len() as u64;
+        let entry_at = self.tail.end();
         self.seal.close(bytes, entry_at, data.uid, added);
-        self.pending.extend_from_slice(bytes);
+        self.tail.push(bytes);
         self.slots.push((SlotData { entry_at, ..data }, changed));
-        if self.pending.len() > WRITE_SIZE { self.write_entries() } else { Ok(()) }
-    }
-
-    /// The largest UID so far.
-    pub fn last_uid(&self) -> Option<Uid> {
-        self.slots.last().map(|(data, _)| data.uid)
+        if self.tail.is_large() { self.write_entries() } else { Ok(()) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -144,19 +135,7 @@ impl<'l> NewGeneration<'l> {
     }
 
     fn write_entries(&mut self) -> Result<()> {
-        let path = self.path(INDEX_TMP);
-        let len = self.pending.len() as u64;
-        if len > 0 {
-            reserve(&self.file, self.pending_at, len, true).map_err(Error::io("cannot allocate", &path))?;
-        }
-        self.file.write_all_at(&self.pending, self.pending_at).map_err(|source| Error::Io {
-            path,
-            doing: "cannot write",
-            source,
-        })?;
-        self.pending_at += len;
-        self.pending.clear();
-        Ok(())
+        self.tail.write(&self.file, || self.dir.path().join(INDEX_TMP))
     }
 
     /// Puts both files in place and removes the index files of other generations.
@@ -201,7 +180,7 @@ impl<'l> NewGeneration<'l> {
         let header = map.header();
         header.set_record(&self.identity.encode(Kind::Offsets));
         header.set_count(self.slots.len() as u64);
-        header.set_accounted(self.pending_at);
+        header.set_accounted(self.tail.end());
         header.set_counter(start.counter);
         header.set_oldest(start.oldest);
         header.set_boot(&boot_id()?);

@@ -4,6 +4,7 @@
 //! it is complete, and flags that change meanwhile are simply seen. Writing goes through [`publish::Writer`], under the
 //! folder lock.
 
+mod append;
 pub mod find;
 pub mod generation;
 pub mod open;

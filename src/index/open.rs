@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::dir::{Dir, id_of_file};
 use crate::error::{Damage, Error, Result};
 use crate::format::entry::Seal;
-use crate::format::header::{BadHeader, Identity, Kind, RECORD_LEN};
+use crate::format::header::{BadHeader, Identity, Kind, RECORD_LEN, VERSION};
 use crate::index::{Index, OFFSETS, index_name};
 use crate::map::OffsetsMap;
 
@@ -99,7 +99,7 @@ fn too_short(path: PathBuf, file: &File) -> Error {
 
 fn bad_header(path: PathBuf, bad: &BadHeader) -> Error {
     let (at, what, found, expected) = match bad {
-        BadHeader::Version(found) => return Error::Version { path, found: *found },
+        BadHeader::Version(found) => return Error::Version { path, found: *found, expected: VERSION },
         BadHeader::Magic(found) => {
             (0, "magic", format!("\"{}\"", found.escape_ascii()), "the magic of this file".to_string())
         }

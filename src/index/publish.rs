@@ -11,10 +11,6 @@
 //! is ever cut or overwritten; an entry that must change gets a new place at the end.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-
-use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
 
 use crate::error::{Damage, Error, Result};
 use crate::format::block::{self, BLOCK_LEN, Block};
@@ -23,14 +19,11 @@ use crate::format::header::{HEADER_LEN, IndexId, Marks, at};
 use crate::format::status::Status;
 use crate::format::word::Number;
 use crate::format::{SlotNo, Uid};
-use crate::index::generation::remove_others;
+use crate::index::append::{Tail, reserve};
 use crate::index::walk::{Stretch, walk};
 use crate::index::{Index, OFFSETS, Slot, Snapshot, index_name};
 use crate::lock::Lock;
-use crate::system::{self, boot_id};
-
-/// Entries are handed to the system in pieces of this size.
-const WRITE_SIZE: usize = 1 << 20;
+use crate::system::boot_id;
 
 /// What a slot holds besides its change number.
 #[derive(Debug, Clone, Copy)]
@@ -76,9 +69,7 @@ enum Change {
 pub struct Writer<'l> {
     index: Index,
     lock: &'l Lock,
-    /// Entries that are not yet written, and where they go.
-    pending: Vec<u8>,
-    pending_at: u64,
+    tail: Tail,
     written: bool,
     added: Vec<SlotData>,
     changes: Vec<Change>,
@@ -101,12 +92,11 @@ impl<'l> Writer<'l> {
         let last_uid = snapshot.last_uid()?.map_or(0, Uid::get).max(index.identity.uid_floor);
         let file_len = index.index_len()?;
         let burnt = Uid::new(index.burnt.max(index.last_unaccounted_uid(file_len)?));
-        let pending_at = file_len.max(HEADER_LEN as u64).next_multiple_of(ALIGN);
+        let tail = Tail::new(file_len.max(HEADER_LEN as u64).next_multiple_of(ALIGN));
         let mut writer = Writer {
             index,
             lock,
-            pending: Vec::new(),
-            pending_at,
+            tail,
             written: false,
             added: Vec::new(),
             changes: Vec::new(),
@@ -124,11 +114,6 @@ impl<'l> Writer<'l> {
     /// The index, for reading what is published.
     pub fn index(&self) -> &Index {
         &self.index
-    }
-
-    /// Removes what a killed writer may have left beside the index.
-    pub fn remove_leftovers(&self) -> Result<()> {
-        remove_others(&self.index.dir, self.index.identity.generation)
     }
 
     /// What is published now.
@@ -186,34 +171,24 @@ impl<'l> Writer<'l> {
     }
 
     fn append(&mut self, bytes: &mut [u8], uid: Uid) -> Result<u64> {
-        if self.pending.len() + bytes.len() > WRITE_SIZE {
+        if self.tail.is_large() {
             self.write_entries()?;
         }
-        let at = self.pending_at + self.pending.len() as u64;
+        let at = self.tail.end();
         self.index.seal.close(bytes, at, uid, self.change());
-        self.pending.extend_from_slice(bytes);
+        self.tail.push(bytes);
         Ok(at)
     }
 
     /// Steps 1 and 2 without the sync.
     fn write_entries(&mut self) -> Result<()> {
-        if self.pending.is_empty() {
+        if self.tail.is_empty() {
             return Ok(());
         }
         self.begin()?;
         self.still_ours()?;
-        let file = &self.index.entries_file;
-        let path = || self.index.index_path();
-        let len = self.pending.len() as u64;
-        reserve(file, self.pending_at, len, true).map_err(Error::io("cannot allocate", path()))?;
-        file.write_all_at(&self.pending, self.pending_at).map_err(|source| Error::Io {
-            path: path(),
-            doing: "cannot write",
-            source,
-        })?;
-        self.pending_at += len;
-        self.file_len = self.pending_at;
-        self.pending.clear();
+        self.tail.write(&self.index.entries_file, || self.index.index_path())?;
+        self.file_len = self.tail.end();
         self.written = true;
         Ok(())
     }
@@ -255,8 +230,8 @@ impl<'l> Writer<'l> {
         // From here on readers see it.
         self.still_ours()?;
         self.storing = true;
-        if self.index.header().accounted() != Some(self.pending_at) {
-            self.index.header().set_accounted(self.pending_at);
+        if self.index.header().accounted() != Some(self.tail.end()) {
+            self.index.header().set_accounted(self.tail.end());
         }
         if !self.added.is_empty() {
             self.count += self.added.len() as u64;
@@ -404,18 +379,5 @@ impl Index {
             }
             Change::Hints(no, hash, inode) => set_hints(&slot(no), hash, inode),
         }
-    }
-}
-
-/// Takes disk space for bytes that are about to be stored. `keep_size` where a write follows that makes the file
-/// longer; else the file becomes longer at once, with zeros.
-pub(crate) fn reserve(file: &File, at: u64, len: u64, keep_size: bool) -> Result<(), Errno> {
-    let flags = if keep_size { FallocateFlags::KEEP_SIZE } else { FallocateFlags::empty() };
-    match rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, flags, at, len)) {
-        // Not every file system can. A write fails by itself where the disk is full; for what is stored through a map,
-        // zeros are written, which takes the space as well.
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) if keep_size => Ok(()),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => system::write_zeros(file, at, len),
-        done => done,
     }
 }

@@ -194,7 +194,9 @@ impl<'l> Names<'l> {
         }
         let candidate = self.candidates[at as usize];
         let doubtful = status.has(Status::UNREADABLE) || status.has(Status::EMPTY);
-        if thorough || doubtful || slot.inode() != self.listed(&candidate).ino {
+        // Mail hardly ever goes back to new/, but a delivery under a used name, on an inode that has become free, looks so.
+        let returned = status.sub() == Sub::Cur && candidate.sub == Sub::New;
+        if thorough || doubtful || returned || slot.inode() != self.listed(&candidate).ino {
             plan.tasks.push((candidate, Task::Compare(no)));
             return Ok(());
         }

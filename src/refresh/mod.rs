@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 use crate::error::{Damage, Error, Result};
 use crate::folder::Folder;
 use crate::index::Index;
-use crate::index::generation::{NewGeneration, Start, first_identity};
+use crate::index::generation::{NewGeneration, Start, first_identity, remove_others};
 use crate::index::publish::Writer;
 use crate::index::recover::{self, Found};
 use crate::index::salvage::Salvage;
@@ -116,7 +116,7 @@ fn refresh_locked(
         }
     };
     let mut writer = Writer::new(index, lock)?;
-    writer.remove_leftovers()?;
+    remove_others(folder.dir(), writer.index().identity().generation)?;
     if options.heal {
         writer.snapshot()?.verify(options.full)?;
     }
