@@ -29,7 +29,7 @@ const CALLS: &str = "openat,?open,?creat,write,writev,pwrite64,?pwritev,?pwritev
 const STRACE: &str = "install strace, and allow ptrace";
 
 /// Pairs of steps tried where a crash hits the recovery, too.
-const PAIRS: u64 = 60;
+const PAIRS: u64 = 30;
 
 /// Where a run is killed.
 #[derive(Debug, Clone)]
@@ -429,9 +429,9 @@ const BUILD: Sweep = Sweep { name: "fresh", folder: fresh, command: &["build"], 
 const REFRESH: Sweep = Sweep { name: "grown", folder: grown, ..BUILD };
 const READER: Sweep = Sweep { name: "grown, by a reader", command: &["list"], ..REFRESH };
 const NEXT_BLOCK: Sweep = Sweep { name: "next block", folder: next_block, step: 5, ..BUILD };
-const OFFSETS_LOST: Sweep = Sweep { name: "offsets lost", folder: offsets_lost, ..BUILD };
+const OFFSETS_LOST: Sweep = Sweep { name: "offsets lost", folder: offsets_lost, step: 3, ..BUILD };
 const OFFSETS_DAMAGED: Sweep = Sweep { name: "offsets damaged", folder: offsets_damaged, step: 3, ..BUILD };
-const INDEX_LOST: Sweep = Sweep { name: "index lost", folder: index_lost, ..BUILD };
+const INDEX_LOST: Sweep = Sweep { name: "index lost", folder: index_lost, step: 3, ..BUILD };
 const INDEX_DAMAGED: Sweep = Sweep { name: "index damaged", folder: index_damaged, step: 3, ..BUILD };
 const SYNC_FAILED: Sweep = Sweep { name: "sync failed", folder: sync_failed, step: 3, ..BUILD };
 
@@ -455,9 +455,9 @@ sweeps! {
     reader_killed_at_every_call, reader_killed_at_every_store: READER;
     growing_file_killed_at_every_call, growing_file_killed_at_stores: NEXT_BLOCK;
     // Killed between the rename of the new offsets file and the removal of the old index, a rebuild left that for ever.
-    lost_offsets_killed_at_every_call, lost_offsets_killed_at_every_store: OFFSETS_LOST;
+    lost_offsets_killed_at_every_call, lost_offsets_killed_at_stores: OFFSETS_LOST;
     damaged_offsets_killed_at_every_call, damaged_offsets_killed_at_stores: OFFSETS_DAMAGED;
-    lost_index_killed_at_every_call, lost_index_killed_at_every_store: INDEX_LOST;
+    lost_index_killed_at_every_call, lost_index_killed_at_stores: INDEX_LOST;
     damaged_index_killed_at_every_call, damaged_index_killed_at_stores: INDEX_DAMAGED;
 }
 
