@@ -62,7 +62,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
 
 fn table(fields: &[(String, String)], width: usize) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(width.min(u16::MAX.into()) as u16);
     for (name, value) in fields {
         table.add_row([name.as_str(), &terminal::escaped(value)]);
