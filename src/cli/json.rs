@@ -126,7 +126,7 @@ fn lossy(bytes: &[u8]) -> (String, Option<String>) {
 }
 
 /// A time in UTC (RFC 3339); `None` beyond the year 9999.
-pub fn rfc3339(seconds: i64) -> Option<String> {
+fn rfc3339(seconds: i64) -> Option<String> {
     jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
 }
 

@@ -3,6 +3,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 use maildex::ops::Message;
 use maildex::ops::list::{Selection, Sort, list};
@@ -10,7 +11,7 @@ use maildex::ops::names::Names;
 use maildex::query::Query;
 
 use crate::cli::exit::Exit;
-use crate::cli::json::{self, Records, cannot_write, rfc3339};
+use crate::cli::json::{self, Records, cannot_write};
 use crate::cli::output::Output;
 use crate::cli::{reading, terminal, text};
 
@@ -99,7 +100,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let mut names = Names::default();
     let (mut bad, mut unprintable, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     let end: &[u8] = if args.null { b"\0" } else { b"\n" };
-    let row = Row::new(out.width());
+    let mut row = Row::new(out.width());
     let stdout = out.stdout();
     let visited = list(
         &folder.complete_index()?.snapshot()?,
@@ -138,10 +139,13 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     Ok(if visited == 0 && args.exit_code { Exit::No } else { Exit::Done })
 }
 
+/// RFC 3339, in UTC.
+const DATES: DateTimePrinter = DateTimePrinter::new();
+
 /// How a line looks.
 enum Row {
-    /// For scripts.
-    Tabs,
+    /// For scripts; the line is made here and handed on whole.
+    Tabs(Vec<u8>),
     /// For people: columns of this terminal width, and times of this zone.
     Columns { width: usize, zone: TimeZone },
 }
@@ -150,29 +154,47 @@ impl Row {
     fn new(width: Option<usize>) -> Row {
         match width {
             Some(width) => Row::Columns { width, zone: TimeZone::system() },
-            None => Row::Tabs,
+            None => Row::Tabs(Vec::new()),
         }
     }
 
-    fn write(&self, out: &mut impl Write, message: &Message<'_>) -> io::Result<()> {
+    fn write(&mut self, out: &mut impl Write, message: &Message<'_>) -> io::Result<()> {
         match self {
-            Row::Tabs => tabs(out, message),
+            Row::Tabs(line) => {
+                line.clear();
+                tabs(line, message)?;
+                out.write_all(line)
+            }
             Row::Columns { width, zone } => writeln!(out, "{}", columns(message, *width, zone).trim_end()),
         }
     }
 }
 
-fn tabs(out: &mut impl Write, message: &Message<'_>) -> io::Result<()> {
+fn tabs(line: &mut Vec<u8>, message: &Message<'_>) -> io::Result<()> {
     let entry = &message.entry;
-    write!(out, "{}\t{}\t", message.uid, message.status.sub().as_str())?;
-    text::field(out, &message.status.flags().to_string())?;
-    out.write_all(b"\t")?;
-    text::field(out, &entry.date.and_then(rfc3339).unwrap_or_default())?;
-    write!(out, "\t{}\t", entry.size)?;
-    text::field(out, entry.from)?;
-    out.write_all(b"\t")?;
-    text::field(out, entry.subject)?;
-    out.write_all(b"\n")
+    let mut number = itoa::Buffer::new();
+    line.extend_from_slice(number.format(message.uid.get()).as_bytes());
+    line.push(b'\t');
+    line.extend_from_slice(message.status.sub().as_str().as_bytes());
+    line.push(b'\t');
+    let start = line.len();
+    line.extend(message.status.flags().letters().map(|letter| letter as u8));
+    if line.len() == start {
+        line.push(b'-');
+    }
+    line.push(b'\t');
+    match entry.date.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()) {
+        Some(time) => DATES.print_timestamp(&time, &mut *line).map_err(io::Error::other)?,
+        None => line.push(b'-'),
+    }
+    line.push(b'\t');
+    line.extend_from_slice(number.format(entry.size).as_bytes());
+    line.push(b'\t');
+    text::field(line, entry.from)?;
+    line.push(b'\t');
+    text::field(line, entry.subject)?;
+    line.push(b'\n');
+    Ok(())
 }
 
 fn columns(message: &Message<'_>, width: usize, zone: &TimeZone) -> String {

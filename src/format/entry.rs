@@ -290,19 +290,19 @@ fn take<const N: usize>(entry: &[u8], at: usize) -> [u8; N] {
 }
 
 fn parse(entry: &[u8]) -> Option<Entry<'_>> {
-    let mut rest = &entry[HEAD_LEN..];
-    let mut next = |n: usize| {
-        let len = u16::from_le_bytes(take(entry, offset_of!(Head, lens) + 2 * n));
-        let (string, tail) = rest.split_at_checked(len.into())?;
+    let len = |n: usize| usize::from(u16::from_le_bytes(take(entry, offset_of!(Head, lens) + 2 * n)));
+    let (base, texts) = entry[HEAD_LEN..].split_at_checked(len(0))?;
+    // All at once: most of it is ASCII, which is checked in long stretches.
+    let mut rest = std::str::from_utf8(texts).ok()?;
+    let mut text = |n| {
+        let (text, tail) = rest.split_at_checked(len(n))?;
         rest = tail;
-        Some(string)
+        Some(text)
     };
-    let base = next(0)?;
-    let mut text = |n| std::str::from_utf8(next(n)?).ok();
-    let date = i64::from_le_bytes(take(entry, offset_of!(Head, date)));
-    let bits = u16::from_le_bytes(take(entry, offset_of!(Head, bits)));
     let [subject, from, to, cc, message_id, in_reply_to, references] =
         [text(1)?, text(2)?, text(3)?, text(4)?, text(5)?, text(REPLY)?, text(7)?];
+    let date = i64::from_le_bytes(take(entry, offset_of!(Head, date)));
+    let bits = u16::from_le_bytes(take(entry, offset_of!(Head, bits)));
     Some(Entry {
         uid: Uid::new(u32::from_le_bytes(take(entry, offset_of!(Head, uid))))?,
         added: u64::from_le_bytes(take(entry, offset_of!(Head, added))),

@@ -66,11 +66,16 @@ impl Flags {
 
     /// The letters in the order in which they stand in a file name: ASCII.
     pub fn letters(self) -> impl Iterator<Item = char> {
-        (b'A'..=b'Z')
-            .chain(b'a'..=b'z')
-            .enumerate()
-            .filter(move |(bit, _)| self.0 >> bit & 1 == 1)
-            .map(|(_, l)| l.into())
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let bit = left.trailing_zeros() as u8;
+            left &= left.wrapping_sub(1);
+            match bit {
+                0..26 => Some((b'A' + bit).into()),
+                26..52 => Some((b'a' + bit - 26).into()),
+                _ => None,
+            }
+        })
     }
 
     /// The keyword letters alone, `a`-`z`.
