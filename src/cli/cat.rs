@@ -1,16 +1,14 @@
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 
 use maildex::Error;
 use maildex::ops::cat::cat;
-use maildex::query::message::MessageRef;
 
 use crate::cli::exit::Exit;
 use crate::cli::json::cannot_write;
 use crate::cli::output::Output;
-use crate::cli::reading;
+use crate::cli::reading::Wanted;
 
 /// Bytes of a mail that are copied at a time.
 const BUFFER: usize = 64 << 10;
@@ -18,19 +16,12 @@ const BUFFER: usize = 64 << 10;
 /// Print mails as they are
 #[derive(clap::Args)]
 pub struct Args {
-    /// Mail folder
-    pub folder: PathBuf,
-    /// UIDs (3, 1:9,12), paths or base names
-    #[arg(value_name = "MSG", required = true)]
-    messages: Vec<OsString>,
-    /// Do not look for changes first
-    #[arg(long)]
-    no_refresh: bool,
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let wanted = args.messages.iter().map(|text| MessageRef::parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let mut folder = reading::open(&args.folder, !args.no_refresh, out)?;
+    let (mut folder, wanted) = args.wanted.open(out)?;
     let (mut bad, mut unread) = (Vec::new(), Vec::new());
     let copy = &mut |mut mail: File, path: PathBuf| {
         let mut buffer = vec![0; BUFFER];

@@ -65,8 +65,8 @@ impl Verb {
             Verb::Build(args) => &args.folder,
             Verb::List(args) => &args.folder,
             Verb::Count(args) => &args.folder,
-            Verb::Show(args) => &args.folder,
-            Verb::Cat(args) => &args.folder,
+            Verb::Show(args) => &args.wanted.folder,
+            Verb::Cat(args) => &args.wanted.folder,
             Verb::Check(args) => &args.folder,
         }
     }

@@ -1,13 +1,36 @@
 //! What all reading verbs do first: open the folder and bring the index up to date, if that costs no waiting.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use maildex::Error;
 use maildex::folder::Folder;
 use maildex::ops::build::{Freshness, freshen};
+use maildex::query::message::MessageRef;
 
 use crate::cli::output::Output;
 use crate::cli::{build, signals};
+
+/// The arguments of verbs that read single messages.
+#[derive(clap::Args)]
+pub struct Wanted {
+    /// Mail folder
+    pub folder: PathBuf,
+    /// UIDs (3, 1:9,12), paths or base names
+    #[arg(value_name = "MSG", required = true)]
+    messages: Vec<OsString>,
+    /// Do not look for changes first
+    #[arg(long)]
+    no_refresh: bool,
+}
+
+impl Wanted {
+    /// Opens the folder, and reads which messages are meant.
+    pub fn open(&self, out: &mut Output) -> Result<(Folder, Vec<MessageRef>), Error> {
+        let wanted = self.messages.iter().map(|text| MessageRef::parse(text)).collect::<Result<_, _>>()?;
+        Ok((open(&self.folder, !self.no_refresh, out)?, wanted))
+    }
+}
 
 /// Opens a folder for reading.
 pub fn open(path: &Path, refresh: bool, out: &mut Output) -> Result<Folder, Error> {

@@ -1,37 +1,28 @@
-use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use comfy_table::{ContentArrangement, Table, presets};
-use maildex::query::message::MessageRef;
 
 use crate::cli::exit::Exit;
 use crate::cli::json::{Record, Records};
 use crate::cli::output::Output;
-use crate::cli::{json, reading, terminal, text};
+use crate::cli::reading::Wanted;
+use crate::cli::{json, terminal, text};
 
 /// Print every field that the index has of a message
 ///
 /// In a pipe: one field a line, name and value separated by a tab, messages separated by an empty line.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Mail folder
-    pub folder: PathBuf,
-    /// UIDs (3, 1:9,12), paths or base names
-    #[arg(value_name = "MSG", required = true)]
-    messages: Vec<OsString>,
+    #[command(flatten)]
+    pub wanted: Wanted,
     /// One JSON object a message
     #[arg(long)]
     json: bool,
-    /// Do not look for changes first
-    #[arg(long)]
-    no_refresh: bool,
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let wanted = args.messages.iter().map(|text| MessageRef::parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let mut folder = reading::open(&args.folder, !args.no_refresh, out)?;
-    let mut records = Records::new(&args.folder, &mut folder)?;
+    let (mut folder, wanted) = args.wanted.open(out)?;
+    let mut records = Records::new(&args.wanted.folder, &mut folder)?;
     let mut bad = Vec::new();
     let mut first = true;
     let width = out.width();

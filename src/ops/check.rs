@@ -179,7 +179,9 @@ fn entries(index: &Index, found: &mut Findings) -> Result<()> {
     });
     if burnt > 0 {
         let path = index.index_path();
-        found.notes.push(format!("{}: {burnt} bytes hold no entry (a killed writer left them)", path.display()));
+        found
+            .notes
+            .push(format!("{}: {burnt} bytes hold no entry (left by a killed writer, or damaged)", path.display()));
     }
     Ok(())
 }
