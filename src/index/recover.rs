@@ -54,7 +54,7 @@ pub fn open(dir: &Arc<Dir>, damage: Option<Damage>) -> Result<Found> {
 impl Index {
     /// Whether the last writer did not end well, or the machine was started again since, so that stores may be lost.
     /// Means a crash only to whoever holds the lock.
-    fn was_interrupted(&self) -> Result<bool> {
+    pub(crate) fn was_interrupted(&self) -> Result<bool> {
         let header = self.header();
         let ended = header.marks().is_some_and(|marks| !marks.has(Marks::WRITING));
         Ok(!ended || header.boot() != Some(boot_id()?))

@@ -52,8 +52,12 @@ pub struct Progress {
 /// Hears how far it is and says whether to go on. What was read until then is published in any case.
 pub type OnProgress<'p> = &'p mut dyn FnMut(Progress) -> ControlFlow<()>;
 
-/// Whether the stamps prove that the index shows the folder as it is.
+/// Whether the stamps prove that the index shows the folder as it is. After a crash they prove nothing: stamps may have
+/// reached the disk, and flags not.
 pub fn is_fresh(folder: &mut Folder) -> Result<bool> {
+    if folder.index()?.was_interrupted()? {
+        return Ok(false);
+    }
     let recorded = Sub::ALL.map(|sub| folder.index().map(|index| index.header().stamp(sub)));
     for (sub, recorded) in Sub::ALL.into_iter().zip(recorded) {
         let now = Stamp::now(folder.maildir().root(), sub)?;
