@@ -104,6 +104,19 @@ impl Dir {
         Ok(File::from(fd))
     }
 
+    /// Opens a permanent file of ours, and makes it if it is not there.
+    pub fn open_or_create(&self, name: &str, access: &Access) -> Result<File> {
+        loop {
+            if let Some(file) = self.open_file(name, true)? {
+                return Ok(file);
+            }
+            match self.create_file(name, access) {
+                Err(error) if error.errno() == Some(Errno::EXIST) => {}
+                made => return made,
+            }
+        }
+    }
+
     /// Makes a file without a name (`O_TMPFILE`), to be given one by [`Dir::link_unnamed`].
     pub fn create_unnamed(&self, access: &Access) -> Result<File, Errno> {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;

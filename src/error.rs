@@ -70,6 +70,8 @@ pub enum Error {
         path: PathBuf,
         /// What the lockfile says of its holder, if it can be read.
         owner: Option<Box<Owner>>,
+        /// The holder was asked to let go.
+        asked: bool,
     },
     /// The folder lock was taken away while we worked.
     LockLost {
@@ -202,7 +204,8 @@ impl Error {
             Error::Locked { owner: Some(owner), .. } if owner.state == State::Stopped => {
                 format!("until it runs again nobody gets the lock; let it go on with: kill -CONT {}", owner.pid)
             }
-            Error::Locked { .. } => "try again, or wait longer with --wait".into(),
+            Error::Locked { asked: true, .. } => "it was asked to let go; try again, or wait longer with --wait".into(),
+            Error::Locked { asked: false, .. } => "try again, or wait longer with --wait".into(),
             Error::LockLost { .. } => {
                 "somebody removed it by hand, or wrote without it; see what is there with: maildex check".into()
             }

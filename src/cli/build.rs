@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use maildex::folder::Folder;
-use maildex::lock::Wait;
 use maildex::ops::build::{Options, Progress, Report, build};
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
+use crate::cli::waiting::{self, Waiting};
 use crate::cli::{json, signals, text};
 
 /// Work shorter than this needs no progress bar.
@@ -28,9 +28,8 @@ pub struct Args {
     /// Believe it when most of the mail is gone at once
     #[arg(long)]
     accept_removals: bool,
-    /// How long to wait for the lock: 0, 0.5, 2m, forever
-    #[arg(long, value_name = "TIME", default_value = "30", value_parser = parse_wait)]
-    wait: Wait,
+    #[command(flatten)]
+    waiting: Waiting,
     /// Print what was done as one JSON object
     #[arg(long)]
     json: bool,
@@ -40,17 +39,9 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let folder = Folder::open(&args.folder)?;
     let options = Options { full: args.full, accept_removals: args.accept_removals, heal: true };
     let mut bar = Bar::new(out.shows_progress());
-    let done = build(
-        &folder,
-        options,
-        args.wait,
-        &mut |owner| {
-            if let Some(owner) = owner {
-                out.note(format_args!("{}: waiting: {owner}", args.folder.display()));
-            }
-        },
-        &mut |progress| bar.show(progress),
-    );
+    let done = build(&folder, options, args.waiting.time, &mut waiting::tell(&args.folder, out), &mut |progress| {
+        bar.show(progress)
+    });
     bar.clear();
     let report = done?;
     problems(&report, &args.folder, out);
@@ -151,37 +142,4 @@ fn summary(report: &Report) -> String {
         parts.push("nothing new".into());
     }
     parts.join(", ")
-}
-
-/// Reads `0`, `0.5`, `30s`, `2m`, `1h`, `forever`.
-pub fn parse_wait(text: &str) -> Result<Wait, String> {
-    if text == "forever" {
-        return Ok(Wait::Forever);
-    }
-    let (number, unit) = match text.char_indices().next_back() {
-        Some((at, 's')) => (&text[..at], 1.0),
-        Some((at, 'm')) => (&text[..at], 60.0),
-        Some((at, 'h')) => (&text[..at], 3600.0),
-        _ => (text, 1.0),
-    };
-    let wrong = || "expected seconds, or a number with s, m or h, or forever".to_string();
-    let plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let number: f64 = if plain { number.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
-    Duration::try_from_secs_f64(number * unit).map(Wait::For).map_err(|_| wrong())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        for (text, seconds) in [("0", 0.0), ("0.5", 0.5), ("30", 30.0), ("2m", 120.0), ("1h", 3600.0), ("7s", 7.0)] {
-            assert!(matches!(parse_wait(text), Ok(Wait::For(d)) if d == Duration::from_secs_f64(seconds)), "{text}");
-        }
-        assert!(matches!(parse_wait("forever"), Ok(Wait::Forever)));
-        for text in ["", "-1", "x", "m", "1d", "nan", "inf", "1e9", "99999999999999999999999"] {
-            assert!(parse_wait(text).is_err(), "{text}");
-        }
-    }
 }

@@ -13,6 +13,7 @@ mod show;
 mod signals;
 mod terminal;
 mod text;
+mod waiting;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
 
+use super::ask::{Wish, is_wanted};
 use super::owner::Owner;
 use super::wait;
 use crate::dir::{Access, Dir, FileId, id_of_file};
@@ -21,6 +22,12 @@ pub const LOCKFILE: &str = "maildex.lock";
 
 /// How often one try looks again because the name changed hands in between.
 const LOOKS: usize = 10;
+
+/// Nobody has to let go sooner.
+pub const TURN: Duration = Duration::from_millis(100);
+
+/// Whoever gave way stays away so long. Who has waited needs less, so it wins.
+const AWAY: Duration = Duration::from_millis(60);
 
 /// How long to wait for a lock that somebody else holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +45,7 @@ pub struct Lock {
     id: FileId,
     /// Carries the flock.
     pub(super) file: File,
+    since: Instant,
     released: bool,
 }
 
@@ -71,6 +79,25 @@ impl Lock {
             return Ok(());
         }
         Err(Error::LockLost { path: self.dir.path().join(LOCKFILE) })
+    }
+
+    /// Whether it is time to let go, because somebody else wants it and we had our turn; to be called between two pieces
+    /// of work. Who lets go then does so by [`Lock::give_way`].
+    pub fn is_asked(&self) -> Result<bool> {
+        Ok(self.since.elapsed() >= TURN && is_wanted(&self.dir)?)
+    }
+
+    /// How long it has been ours.
+    pub fn held_for(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Lets go because somebody asked, and stays away until that one has had time to take it. Then it may be taken again,
+    /// with everything opened anew: nothing that is remembered from before counts.
+    pub fn give_way(self) -> Result<()> {
+        self.release()?;
+        thread::sleep(AWAY);
+        Ok(())
     }
 
     /// Lets go, and says if that failed or if the lock was lost before.
@@ -138,6 +165,7 @@ impl Contender<'_> {
         };
         let left = || until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         let mut told = Some(told);
+        let mut wish = None;
         loop {
             let refusal = match self.attempt()? {
                 Ok(lock) => return Ok(lock),
@@ -145,16 +173,17 @@ impl Contender<'_> {
             };
             if left().is_zero() {
                 let owner = refusal.owner.map(Box::new);
-                return Err(Error::Locked { path: self.dir.path().to_path_buf(), owner });
+                let asked = matches!(wish, Some(Some(_)));
+                return Err(Error::Locked { path: self.dir.path().to_path_buf(), owner, asked });
             }
             if let Some(told) = told.take() {
+                wish = Some(Wish::new(self.dir, &self.access)?);
                 told(refusal.owner.as_ref());
             }
-            if let Some(file) = refusal.file.and_then(|file| wait::for_flock(file, left())) {
-                self.bury(&file)?;
+            match refusal.file.and_then(|file| wait::for_flock(file, left())) {
+                Some(file) => self.bury(&file)?,
+                None => thread::sleep(pause().min(left())),
             }
-            // All who waited have woken together, and whoever let go may want it again.
-            thread::sleep(pause().min(left()));
         }
     }
 
@@ -242,7 +271,7 @@ impl Contender<'_> {
     /// A lock that removes the lockfile when dropped, if the name stands for this file by then.
     fn lock(&self, file: File) -> Result<Lock> {
         let id = self.id_of(&file)?;
-        Ok(Lock { dir: Arc::clone(self.dir), id, file, released: false })
+        Ok(Lock { dir: Arc::clone(self.dir), id, file, since: Instant::now(), released: false })
     }
 
     fn write(&self, lock: &Lock, owner: &Owner) -> Result<()> {

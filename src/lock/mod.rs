@@ -12,14 +12,22 @@
 //! `O_EXCL` and taking its flock afterwards leaves a moment in which a new holder looks dead; therefore the file is made
 //! without a name, filled, flocked, and only then linked to its name.
 //!
+//! Whoever waits asks the holder to let go ([`ASK`]). A holder looks between two pieces of work ([`Lock::is_asked`]), and
+//! then gives way ([`Lock::give_way`]). So that nobody is robbed of his turn and the lock does not only go to and fro, it
+//! works for [`TURN`] at least; and so that the one who asked wins, it stays away for a moment.
+//!
 //! Limits: flock and `O_EXCL` must work between all who use the folder, so this is for local file systems. Whoever
 //! removes the lockfile by hand takes the lock away; the holder notices ([`Lock::check`]) before it publishes.
 
+mod ask;
 mod lockfile;
 mod owner;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_ask;
 mod wait;
 
-pub use lockfile::{Holder, LOCKFILE, Lock, Wait, holder};
+pub use ask::{ASK, is_wanted};
+pub use lockfile::{Holder, LOCKFILE, Lock, TURN, Wait, holder};
 pub use owner::{Owner, State};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -16,43 +16,49 @@ use rustix::fs::{FileType, Gid, Mode};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::lockfile::{Contender, LOCKFILE};
-use super::{Holder, Lock, Owner, State, Wait, holder, owner, wait};
+use super::lockfile::Contender;
+use super::{ASK, Holder, LOCKFILE, Lock, Owner, State, Wait, holder, owner, wait};
 use crate::dir::Access;
 use crate::dir::{Dir, FileId};
 use crate::error::{Error, Result};
 
-const ONCE: Wait = Wait::For(Duration::ZERO);
-const ACCESS: Access = Access { mode: Mode::from_raw_mode(0o600), owner: None, group: Gid::ROOT };
+pub(super) const ONCE: Wait = Wait::For(Duration::ZERO);
+pub(super) const ACCESS: Access = Access { mode: Mode::from_raw_mode(0o600), owner: None, group: Gid::ROOT };
 /// Longer than anything here takes on the slowest machine.
-const HANGS: Duration = Duration::from_mins(1);
+pub(super) const HANGS: Duration = Duration::from_mins(1);
 
-struct Folder {
+pub(super) struct Folder {
     temp: TempDir,
-    dir: Arc<Dir>,
+    pub(super) dir: Arc<Dir>,
 }
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         let temp = tempfile::tempdir().unwrap();
         let dir = Arc::new(Dir::open(temp.path()).unwrap());
         Folder { temp, dir }
     }
 
-    fn lockfile(&self) -> std::path::PathBuf {
-        self.temp.path().join(LOCKFILE)
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.temp.path().join(name)
+    }
+
+    fn lockfile(&self) -> PathBuf {
+        self.file(LOCKFILE)
     }
 
     fn id(&self) -> FileId {
         self.dir.id_of(LOCKFILE).unwrap().expect("a lockfile")
     }
 
-    fn names(&self) -> Vec<String> {
-        fs::read_dir(self.temp.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    /// What is in it besides what stays for ever.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = fs::read_dir(self.temp.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != ASK).collect()
     }
 }
 
-fn once(dir: &Arc<Dir>) -> Result<Lock> {
+pub(super) fn once(dir: &Arc<Dir>) -> Result<Lock> {
     Lock::acquire(dir, "", ONCE, ACCESS, &mut |_| panic!("a single try waits for nobody"))
 }
 
@@ -61,14 +67,14 @@ fn once_in_place(dir: &Arc<Dir>) -> Result<Lock> {
 }
 
 /// The owner in an [`Error::Locked`].
-fn locked_by(tried: Result<Lock>) -> Option<Owner> {
+pub(super) fn locked_by(tried: Result<Lock>) -> Option<Owner> {
     match tried {
         Err(Error::Locked { owner, .. }) => owner.map(|owner| *owner),
         other => panic!("expected Locked, found {other:?}"),
     }
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < HANGS, "{what}: still not so");
@@ -77,13 +83,13 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Another process with orders for [`child`]; killed when dropped.
-struct Process {
+pub(super) struct Process {
     child: process::Child,
     lines: BufReader<ChildStderr>,
 }
 
 impl Process {
-    fn start(order: &str, folder: &Folder) -> Process {
+    pub(super) fn start(order: &str, folder: &Folder) -> Process {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "lock::tests::child", "--nocapture"])
             .env("MAILDEX_TEST_CHILD", format!("{order} {}", folder.temp.path().display()))
@@ -103,7 +109,7 @@ impl Process {
     }
 
     /// The rest of a line that begins with `word`; anything else is a child's complaint.
-    fn said(&mut self, word: &str) -> String {
+    pub(super) fn said(&mut self, word: &str) -> String {
         let line = self.line();
         if let Some(rest) = line.strip_prefix(word) {
             return rest.trim().to_string();
@@ -114,21 +120,21 @@ impl Process {
         panic!("a child said: {complaint}");
     }
 
-    fn pid(&self) -> i32 {
+    pub(super) fn pid(&self) -> i32 {
         self.child.id() as i32
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Lets a holder go.
-    fn end(mut self) {
+    pub(super) fn end(mut self) {
         drop(self.child.stdin.take());
         assert!(self.child.wait().unwrap().success());
     }
@@ -302,22 +308,23 @@ fn a_lockfile_removed_or_replaced_by_hand_is_a_lost_lock() {
     assert_eq!(fs::read_to_string(folder.lockfile()).unwrap(), "a stranger's");
 }
 
+pub(super) type Plant = fn(&Folder, &str);
+
+/// What can stand where a file of ours should be; `precious` must stay as it is.
+pub(super) const PLANTS: [(&str, Plant); 5] = [
+    ("a symbolic link", |folder, name| std::os::unix::fs::symlink("precious", folder.file(name)).unwrap()),
+    ("a symbolic link", |folder, name| std::os::unix::fs::symlink("nowhere", folder.file(name)).unwrap()),
+    ("a fifo", |folder, name| rustix::fs::mknodat(&*folder.dir, name, FileType::Fifo, ACCESS.mode, 0).unwrap()),
+    ("a directory", |folder, name| fs::create_dir(folder.file(name)).unwrap()),
+    ("a file with 2 links", |folder, name| fs::hard_link(folder.file("precious"), folder.file(name)).unwrap()),
+];
+
 #[test]
 fn whatever_is_no_plain_file_is_reported_and_left_alone() {
-    type Plant = fn(&Folder);
-    let plants: [(&str, Plant); 5] = [
-        ("a symbolic link", |folder| std::os::unix::fs::symlink("precious", folder.lockfile()).unwrap()),
-        ("a symbolic link", |folder| std::os::unix::fs::symlink("nowhere", folder.lockfile()).unwrap()),
-        ("a fifo", |folder| rustix::fs::mknodat(&*folder.dir, LOCKFILE, FileType::Fifo, ACCESS.mode, 0).unwrap()),
-        ("a directory", |folder| fs::create_dir(folder.lockfile()).unwrap()),
-        ("a file with 2 links", |folder| {
-            fs::hard_link(folder.temp.path().join("precious"), folder.lockfile()).unwrap();
-        }),
-    ];
-    for (what, plant) in plants {
+    for (what, plant) in PLANTS {
         let folder = Folder::new();
         fs::write(folder.temp.path().join("precious"), "data").unwrap();
-        plant(&folder);
+        plant(&folder, LOCKFILE);
         let planted = folder.id();
         let forever = || Lock::acquire(&folder.dir, "", Wait::Forever, ACCESS, &mut |_| panic!("waits for {what}"));
         for error in [

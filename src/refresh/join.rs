@@ -58,6 +58,9 @@ pub(crate) struct Plan {
     pub(crate) needs_both: bool,
 }
 
+/// Whether mail with this name is to be compared in any case.
+pub(crate) type Thorough<'t> = &'t dyn Fn(&[u8]) -> bool;
+
 /// The names of both directories, by base name.
 pub(crate) struct Names<'l> {
     listings: &'l Listings,
@@ -160,8 +163,13 @@ impl<'l> Names<'l> {
 
     /// Compares the names with the published slots.
     ///
-    /// With `thorough` every mail is to be read and compared, even on the inode that is known.
-    pub(crate) fn join(&mut self, snapshot: &Snapshot<'_>, entries: &mut Entries, thorough: bool) -> Result<Plan> {
+    /// Mail whose name is `thorough` is to be read and compared, even on the inode that is known.
+    pub(crate) fn join(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        entries: &mut Entries,
+        thorough: Thorough<'_>,
+    ) -> Result<Plan> {
         let mut plan = Plan::default();
         for slot in snapshot.slots() {
             let status = slot.status()?;
@@ -184,7 +192,7 @@ impl<'l> Names<'l> {
     }
 
     /// A slot whose hash has a name.
-    fn matched(&mut self, at: u32, slot: &Slot<'_>, thorough: bool, plan: &mut Plan) -> Result<()> {
+    fn matched(&mut self, at: u32, slot: &Slot<'_>, thorough: Thorough<'_>, plan: &mut Plan) -> Result<()> {
         let (no, status) = (slot.no(), slot.status()?);
         if let Some(earlier) = self.candidates[at as usize].slot.replace(no) {
             // Two live UIDs for one base name: a writer was killed between the new one and the end of the old one.
@@ -196,7 +204,8 @@ impl<'l> Names<'l> {
         let doubtful = status.has(Status::UNREADABLE) || status.has(Status::EMPTY);
         // Mail hardly ever goes back to new/, but a delivery under a used name, on an inode that has become free, looks so.
         let returned = status.sub() == Sub::Cur && candidate.sub == Sub::New;
-        if thorough || doubtful || returned || slot.inode() != self.listed(&candidate).ino {
+        let listed = self.listed(&candidate);
+        if doubtful || returned || slot.inode() != listed.ino || thorough(listed.name) {
             plan.tasks.push((candidate, Task::Compare(no)));
             return Ok(());
         }
@@ -224,7 +233,7 @@ impl<'l> Names<'l> {
         &mut self,
         snapshot: &Snapshot<'_>,
         entries: &mut Entries,
-        thorough: bool,
+        thorough: Thorough<'_>,
         plan: &mut Plan,
     ) -> Result<()> {
         for no in std::mem::take(&mut plan.missing) {

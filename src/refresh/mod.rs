@@ -80,17 +80,47 @@ pub fn refresh(
     told: &mut dyn FnMut(Option<&Owner>),
     progress: OnProgress<'_>,
 ) -> Result<Report> {
-    let touched = folder.touched()?;
-    let lock = folder.lock("build", wait, told)?;
-    let mut done = refresh_locked(folder, options, &lock, touched, None, progress);
-    if let (Err(Error::Damaged(damage)), true) = (&done, options.heal) {
-        let damage = damage.clone();
-        done = refresh_locked(folder, options, &lock, touched, Some(damage), progress);
+    let mut so_far = SoFar::default();
+    loop {
+        let touched = folder.touched()?;
+        let lock = folder.lock("build", wait, told)?;
+        let mut turn = |damage| refresh_locked(folder, options, &lock, touched, damage, &mut so_far, progress);
+        let mut done = turn(None);
+        if let (Err(Error::Damaged(damage)), true) = (&done, options.heal) {
+            let damage = damage.clone();
+            done = turn(Some(damage));
+        }
+        match done? {
+            End::Asked => lock.give_way()?,
+            end => {
+                so_far.report.interrupted = end == End::Stopped;
+                lock.release()?;
+                return Ok(so_far.report);
+            }
+        }
+        so_far.turns += 1;
     }
-    let released = lock.release();
-    let report = done?;
-    released?;
-    Ok(report)
+}
+
+/// Why a turn is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All is done.
+    Whole,
+    /// Whoever hears the progress wants no more.
+    Stopped,
+    /// Somebody else wants the lock.
+    Asked,
+}
+
+/// What a refresh keeps of its earlier turns, between which others had the lock. Of the index that is nothing.
+#[derive(Debug, Default)]
+pub(crate) struct SoFar {
+    turns: usize,
+    report: Report,
+    /// Of mail that is compared only because of [`Options::full`], what was compared, in order of arrival. Without this
+    /// a build that is asked again and again would never come to an end.
+    compared: Option<(u64, Vec<u8>)>,
 }
 
 fn refresh_locked(
@@ -99,9 +129,9 @@ fn refresh_locked(
     lock: &Lock,
     touched: i64,
     damage: Option<Damage>,
+    so_far: &mut SoFar,
     progress: OnProgress<'_>,
-) -> Result<Report> {
-    let mut report = Report::default();
+) -> Result<End> {
     // The lock is held and nothing has been read yet: whoever hears this may defer signals.
     let _ = progress(Progress { done: 0, total: 0 });
     let index = match recover::open(folder.dir(), damage)? {
@@ -110,28 +140,24 @@ fn refresh_locked(
             let identity = first_identity(touched);
             let first = NewGeneration::begin(folder.dir(), lock, folder.maildir().access(), identity)?;
             first.commit(&Start::without_history(0, false))?;
-            report.created = true;
+            so_far.report.created = true;
             reopen(folder)?
         }
         Found::Broken(why) => {
-            report.uids_lost = rebuild::rebuild(folder, &Salvage::collect(folder.dir())?, options, lock)?;
-            report.rebuilt = Some(why);
+            so_far.report.uids_lost = rebuild::rebuild(folder, &Salvage::collect(folder.dir())?, options, lock)?;
+            so_far.report.rebuilt = Some(why);
             reopen(folder)?
         }
     };
     let mut writer = Writer::new(index, lock)?;
     remove_others(folder.dir(), writer.index().identity().generation)?;
     if options.heal {
-        writer.snapshot()?.verify(options.full)?;
+        writer.snapshot()?.verify(options.full && so_far.turns == 0)?;
     }
-    let mut refresh = Refresh::new(folder, options, writer, report, progress)?;
-    let interrupted = refresh.run()?.is_break();
-    let (mut writer, mut report) = refresh.end();
-    report.interrupted = interrupted;
-    writer.publish()?;
-    report.total = writer.live()?;
-    writer.finish()?;
-    Ok(report)
+    let mut refresh = Refresh::new(folder, options, lock, writer, so_far, progress)?;
+    let end = refresh.run()?;
+    refresh.finish()?;
+    Ok(end)
 }
 
 /// The generation that was just made; a killed one of an earlier time is completed first.

@@ -19,15 +19,19 @@ use crate::format::header::Marks;
 use crate::format::status::Status;
 use crate::index::Entries;
 use crate::index::publish::{SlotData, Writer};
+use crate::lock::Lock;
 use crate::maildir::listing::{Listing, Stamp};
 use crate::maildir::{Sub, is_same_time, name};
 use crate::refresh::join::{Candidate, Listings, Names, Plan, Task};
 use crate::refresh::read::{Mail, Outcome, Request, Subs, read_all};
-use crate::refresh::{OnProgress, Options, Progress, Report};
+use crate::refresh::{End, OnProgress, Options, Progress, SoFar};
 
 /// After so much work the messages so far are published, so that a killed build need not begin again, and so that
 /// whoever waits for the lock gets it soon.
 const BATCH: Duration = Duration::from_millis(200);
+
+/// A turn after another one's is at least so many times as long as it took to open, list and compare everything again.
+const WORTH_A_START: u32 = 4;
 
 /// Passes over the folder before mail that is renamed all the time is left for the next refresh.
 const MAX_PASSES: usize = 10;
@@ -39,9 +43,10 @@ pub(crate) const GUARDED_FROM: usize = 20;
 pub(crate) struct Refresh<'a> {
     folder: &'a Folder,
     options: Options,
+    lock: &'a Lock,
     writer: Writer<'a>,
     entries: Entries,
-    report: Report,
+    so_far: &'a mut SoFar,
     /// Messages that the last listing did not have, and how many in a row did not.
     missing_before: HashMap<SlotNo, usize>,
     progress: OnProgress<'a>,
@@ -61,19 +66,23 @@ impl<'a> Refresh<'a> {
     pub(crate) fn new(
         folder: &'a Folder,
         options: Options,
+        lock: &'a Lock,
         writer: Writer<'a>,
-        report: Report,
+        so_far: &'a mut SoFar,
         progress: OnProgress<'a>,
     ) -> Result<Refresh<'a>> {
         let entries = writer.index().entries()?;
-        Ok(Refresh { folder, options, writer, entries, report, missing_before: HashMap::new(), progress })
+        Ok(Refresh { folder, options, lock, writer, entries, so_far, missing_before: HashMap::new(), progress })
     }
 
-    pub(crate) fn end(self) -> (Writer<'a>, Report) {
-        (self.writer, self.report)
+    /// Publishes the rest.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.writer.publish()?;
+        self.so_far.report.total = self.writer.live()?;
+        self.writer.finish()
     }
 
-    pub(crate) fn run(&mut self) -> Result<ControlFlow<()>> {
+    pub(crate) fn run(&mut self) -> Result<End> {
         let mut stamps = self.stamps_now()?;
         let mut listed = [true, true];
         if !self.options.full {
@@ -89,7 +98,10 @@ impl<'a> Refresh<'a> {
             if listed == [false, false] {
                 break;
             }
-            let ControlFlow::Continue(pass) = self.pass(stamps, listed)? else { return Ok(ControlFlow::Break(())) };
+            let pass = match self.pass(stamps, listed)? {
+                ControlFlow::Continue(pass) => pass,
+                ControlFlow::Break(end) => return Ok(end),
+            };
             let again = pass.again && pass_no < MAX_PASSES;
             if !again {
                 self.record(&pass, listed)?;
@@ -104,7 +116,7 @@ impl<'a> Refresh<'a> {
                 header.set_marks(marks.with(Marks::COMPLETE));
             })?;
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(End::Whole)
     }
 
     fn stamps_now(&self) -> Result<[Option<Stamp>; 2]> {
@@ -113,11 +125,11 @@ impl<'a> Refresh<'a> {
     }
 
     /// One listing, compared with the index.
-    fn pass(&mut self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<ControlFlow<(), Pass>> {
+    fn pass(&mut self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<ControlFlow<End, Pass>> {
         let (dirs, listings, at_one_moment) = self.list(stamps, listed)?;
         // Every pass meets these again.
-        (self.report.empty, self.report.unreadable, self.report.guarded) = (0, Vec::new(), None);
-        self.report.odd = listings
+        (self.so_far.report.empty, self.so_far.report.unreadable, self.so_far.report.guarded) = (0, Vec::new(), None);
+        self.so_far.report.odd = listings
             .iter()
             .zip(Sub::ALL)
             .flat_map(|(listing, sub)| listing.iter().flat_map(move |l| l.odd.iter().map(move |odd| (sub, odd))))
@@ -132,12 +144,16 @@ impl<'a> Refresh<'a> {
             pass.unsettled[first.sub as usize] = true;
             pass.unsettled[second.sub as usize] = true;
         }
-        let plan = names.join(&self.writer.snapshot()?, &mut self.entries, self.options.full)?;
+        let compared = self.so_far.compared.as_ref().map(|(seconds, base)| (*seconds, &**base));
+        let thorough = |name: &[u8]| {
+            self.options.full && compared.is_none_or(|compared| name::arrival(name::base_of(name)) > compared)
+        };
+        let plan = names.join(&self.writer.snapshot()?, &mut self.entries, &thorough)?;
         if plan.needs_both {
             pass.again = true;
             return Ok(ControlFlow::Continue(pass));
         }
-        self.report.twins = twins
+        self.so_far.report.twins = twins
             .iter()
             .map(|(first, second)| {
                 let path =
@@ -203,7 +219,7 @@ impl<'a> Refresh<'a> {
         plan: Plan,
         dirs: &Subs,
         mut pass: Pass,
-    ) -> Result<ControlFlow<(), Pass>> {
+    ) -> Result<ControlFlow<End, Pass>> {
         for (slot, status) in plan.status {
             self.change_status(slot, status)?;
         }
@@ -215,7 +231,7 @@ impl<'a> Refresh<'a> {
         }
         let renamed = match self.read_tasks(names, plan.tasks, dirs, &mut pass)? {
             ControlFlow::Continue(renamed) => renamed,
-            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+            ControlFlow::Break(end) => return Ok(ControlFlow::Break(end)),
         };
         let missing = plan.missing.into_iter().filter(|slot| !renamed.contains(slot)).collect();
         self.remove(missing, plan.live, &mut pass)?;
@@ -226,9 +242,9 @@ impl<'a> Refresh<'a> {
     fn change_status(&mut self, slot: SlotNo, status: Status) -> Result<()> {
         let before = self.slot_status(slot)?;
         if before.has(Status::NEW) && !status.has(Status::NEW) {
-            self.report.moved += 1;
+            self.so_far.report.moved += 1;
         } else if before.flags() != status.flags() {
-            self.report.flags += 1;
+            self.so_far.report.flags += 1;
         }
         self.writer.set_status(slot, status);
         Ok(())
@@ -246,15 +262,14 @@ impl<'a> Refresh<'a> {
         mut tasks: Vec<(Candidate, Task)>,
         dirs: &Subs,
         pass: &mut Pass,
-    ) -> Result<ControlFlow<(), HashSet<SlotNo>>> {
-        tasks.sort_by_cached_key(|(candidate, _)| {
-            let (seconds, base) = name::arrival(names.listed(candidate).name);
-            (seconds, base)
-        });
+    ) -> Result<ControlFlow<End, HashSet<SlotNo>>> {
+        tasks.sort_by_cached_key(|(candidate, _)| name::arrival(name::base_of(names.listed(candidate).name)));
         let total = tasks.len();
         let mut renamed = HashSet::new();
         let mut batch = Instant::now();
-        let mut stopped = false;
+        let mut end = End::Whole;
+        // A turn that goes on listing and comparing for long is worth it only if it then gets something done.
+        let turn = if self.so_far.turns == 0 { Duration::ZERO } else { self.lock.held_for() * WORTH_A_START };
         let request = |position: usize| {
             let (candidate, _): &(Candidate, Task) = &tasks[position];
             Request { sub: candidate.sub, name: names.listed(candidate).name }
@@ -265,12 +280,20 @@ impl<'a> Refresh<'a> {
             if batch.elapsed() > BATCH {
                 self.writer.publish()?;
                 batch = Instant::now();
+                if position + 1 < total && self.lock.held_for() > turn && self.lock.is_asked()? {
+                    let (seconds, base) = name::arrival(name::base_of(names.listed(candidate).name));
+                    self.so_far.compared = Some((seconds, base.to_vec()));
+                    end = End::Asked;
+                    return Ok(false);
+                }
             }
-            stopped = (self.progress)(Progress { done: position + 1, total }).is_break();
-            Ok(!stopped)
+            if (self.progress)(Progress { done: position + 1, total }).is_break() {
+                end = End::Stopped;
+            }
+            Ok(end == End::Whole)
         })?;
         self.writer.publish()?;
-        Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(renamed) })
+        Ok(if end == End::Whole { ControlFlow::Continue(renamed) } else { ControlFlow::Break(end) })
     }
 
     fn take(
@@ -291,7 +314,7 @@ impl<'a> Refresh<'a> {
                 return Ok(());
             }
             Outcome::NotMail => {
-                self.report.odd.push((path(), "no plain file"));
+                self.so_far.report.odd.push((path(), "no plain file"));
                 return Ok(());
             }
             // Not the mail's fault: nothing can be opened now.
@@ -299,7 +322,7 @@ impl<'a> Refresh<'a> {
                 return Err(Error::io("cannot open", path())(errno));
             }
             Outcome::Unreadable(errno, entry) => {
-                self.report.unreadable.push((path(), errno.into()));
+                self.so_far.report.unreadable.push((path(), errno.into()));
                 pass.unsettled[candidate.sub as usize] = true;
                 status = status.with(Status::UNREADABLE);
                 (entry, None)
@@ -308,9 +331,9 @@ impl<'a> Refresh<'a> {
                 if size == 0 {
                     pass.unsettled[candidate.sub as usize] = true;
                     status = status.with(Status::EMPTY);
-                    self.report.empty += 1;
+                    self.so_far.report.empty += 1;
                 } else if !has_header {
-                    self.report.headless += 1;
+                    self.so_far.report.headless += 1;
                 }
                 (entry, Some((size, received_ns, header_crc)))
             }
@@ -319,7 +342,7 @@ impl<'a> Refresh<'a> {
         let slot = match task {
             Task::Add => {
                 self.writer.add(entry, status, hash, inode)?;
-                self.report.added += 1;
+                self.so_far.report.added += 1;
                 return Ok(());
             }
             Task::Compare(slot) | Task::Renamed(slot) => slot,
@@ -339,19 +362,19 @@ impl<'a> Refresh<'a> {
                 self.writer.renew(slot, entry, SlotData { uid, status, entry_at: 0, hash, inode })?;
                 if is_renamed {
                     renamed.insert(slot);
-                    self.report.renamed += 1;
+                    self.so_far.report.renamed += 1;
                 } else {
-                    self.report.healed += 1;
+                    self.so_far.report.healed += 1;
                 }
             }
             Verdict::CannotTell => {}
             // The new entry is durable before the old UID dies: one publish does them in that order.
             Verdict::Other => {
                 self.writer.add(entry, status, hash, inode)?;
-                self.report.added += 1;
+                self.so_far.report.added += 1;
                 if !is_renamed {
                     self.writer.set_status(slot, Status::EXPUNGED);
-                    self.report.replaced += 1;
+                    self.so_far.report.replaced += 1;
                 }
             }
         }
@@ -412,12 +435,12 @@ impl<'a> Refresh<'a> {
             }
         }
         if !self.options.accept_removals && self.is_suspicious(&sure, live, pass) {
-            self.report.guarded = Some((sure.len(), live));
+            self.so_far.report.guarded = Some((sure.len(), live));
             return Ok(());
         }
         for slot in sure {
             self.writer.set_status(slot, Status::EXPUNGED);
-            self.report.removed += 1;
+            self.so_far.report.removed += 1;
         }
         Ok(())
     }
@@ -452,7 +475,7 @@ impl<'a> Refresh<'a> {
 
     /// Records the stamps from before the listing, so that an unchanged folder need not be listed again.
     fn record(&mut self, pass: &Pass, listed: [bool; 2]) -> Result<()> {
-        if self.report.guarded.is_some() {
+        if self.so_far.report.guarded.is_some() {
             return Ok(()); // which directory it was must stay known
         }
         for sub in Sub::ALL {

@@ -14,6 +14,7 @@ mod crash;
 mod format;
 mod list;
 mod list_output;
+mod lock_ask;
 mod mailbox;
 mod oracle;
 mod show;
