@@ -116,6 +116,13 @@ pub enum Error {
         /// How many there were.
         of: usize,
     },
+    /// Something stands where a sample folder is to be made, and is not of one.
+    InTheWay {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why it is not taken for one.
+        found: String,
+    },
     /// A query that cannot be understood.
     Query {
         /// The word it stumbled over.
@@ -173,6 +180,7 @@ impl Error {
             | Error::Outside { path, .. }
             | Error::OtherMail { path }
             | Error::KeepsChanging { path }
+            | Error::InTheWay { path, .. }
             | Error::Guarded { path, .. } => Some(path),
             Error::Query { .. } => None,
         }
@@ -224,6 +232,7 @@ impl Error {
                     "is everything mounted? if the mail is meant to be gone: maildex build {path} --accept-removals"
                 )
             }
+            Error::InTheWay { .. } => "nothing was changed; name another directory: maildex demo DIR".into(),
             Error::Query { .. } => "a query is a UID set (3 or 1:9,12) or words such as unseen, flagged, new".into(),
         })
     }
@@ -257,6 +266,7 @@ impl fmt::Display for Error {
             Error::Guarded { gone, of, .. } => {
                 write!(f, "{gone} of {of} messages are gone at once and the directory is another one")
             }
+            Error::InTheWay { found, .. } => write!(f, "{found}"),
             Error::Query { word, expected } => write!(f, "query: found {word:?}, expected {expected}"),
         }
     }

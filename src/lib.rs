@@ -16,7 +16,8 @@
 //! The layers, each of which knows only those before it: [`maildir`] is the folder as other programs see it, [`mod@format`]
 //! the bytes of our files, [`map`] the fence around mapped memory, [`lock`] the folder lock, [`index`] opens, finds,
 //! publishes and recovers, [`folder`] puts these together, [`refresh`] brings the index up to date, [`query`] says which
-//! messages are meant, and [`ops`] has one function for each thing that a user can ask for.
+//! messages are meant, [`sample`] makes up a folder to try things on, and [`ops`] has one function for each thing that a
+//! user can ask for.
 #![deny(unsafe_code)]
 
 pub mod dir;
@@ -31,6 +32,7 @@ pub mod map;
 pub mod ops;
 pub mod query;
 pub mod refresh;
+pub mod sample;
 mod system;
 
 pub use error::{Error, Result};

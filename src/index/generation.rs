@@ -218,11 +218,20 @@ pub(crate) fn generations(dir: &Dir) -> Result<Vec<u64>> {
     let mut found = Vec::new();
     for entry in rustix::fs::Dir::read_from(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let generation = entry.file_name().to_str().ok().and_then(|name| name.strip_prefix("maildex.index."));
-        // The name must be the one that we would give: not 01, not +1.
-        let ours = |number: &u64| Some(number.to_string().as_str()) == generation && *number < u64::MAX / 2;
-        found.extend(generation.and_then(|text| text.parse().ok()).filter(ours));
+        found.extend(entry.file_name().to_str().ok().and_then(generation_of));
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// The generation whose index file has this name.
+fn generation_of(name: &str) -> Option<u64> {
+    let text = name.strip_prefix("maildex.index.")?;
+    // The name must be the one that we would give: not 01, not +1.
+    text.parse().ok().filter(|&number: &u64| number.to_string() == text && number < u64::MAX / 2)
+}
+
+/// Whether it is the name of a file of an index, whole or half made.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    [OFFSETS, OFFSETS_TMP, INDEX_TMP].contains(&name) || generation_of(name).is_some()
 }

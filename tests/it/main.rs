@@ -17,4 +17,5 @@ mod list_output;
 mod lock_ask;
 mod mailbox;
 mod oracle;
+mod sample;
 mod show;
