@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::lock::{Owner, State};
+use crate::maildir::change::Refusal;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -123,6 +124,34 @@ pub enum Error {
         /// Why it is not taken for one.
         found: String,
     },
+    /// A name that is wanted for a mail belongs to another file; two mails have one base name.
+    Taken {
+        /// The mail.
+        path: PathBuf,
+        /// The name that it was to get.
+        taken: PathBuf,
+    },
+    /// A file name that can take no flag.
+    CannotFlag {
+        /// The mail.
+        path: PathBuf,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Files of the index that only a build can bring in order.
+    NeedsBuild {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A change of flags that cannot be understood.
+    Spec {
+        /// As it was given.
+        spec: String,
+        /// What was expected.
+        expected: String,
+    },
     /// A query that cannot be understood.
     Query {
         /// The word it stumbled over.
@@ -181,8 +210,11 @@ impl Error {
             | Error::OtherMail { path }
             | Error::KeepsChanging { path }
             | Error::InTheWay { path, .. }
+            | Error::Taken { path, .. }
+            | Error::CannotFlag { path, .. }
+            | Error::NeedsBuild { path, .. }
             | Error::Guarded { path, .. } => Some(path),
-            Error::Query { .. } => None,
+            Error::Spec { .. } | Error::Query { .. } => None,
         }
     }
 
@@ -233,6 +265,19 @@ impl Error {
                 )
             }
             Error::InTheWay { .. } => "nothing was changed; name another directory: maildex demo DIR".into(),
+            Error::Taken { .. } => {
+                "two mails have one base name; look at both, and give one of them another name".into()
+            }
+            Error::CannotFlag { refusal: Refusal::Info, .. } => {
+                "rename it by hand: flags stand between `:2,` and the next comma".into()
+            }
+            Error::CannotFlag { refusal: Refusal::TooLong, .. } => {
+                "a file name has at most 255 bytes; give the mail a shorter one".into()
+            }
+            Error::NeedsBuild { path, .. } => format!("mend it with: maildex build {}", path.display()),
+            Error::Spec { .. } => {
+                "a change of flags is +S, -F, +RS-T, =FS, +seen, or keyword letters one by one: +a,-b".into()
+            }
             Error::Query { .. } => "a query is a UID set (3 or 1:9,12) or words such as unseen, flagged, new".into(),
         })
     }
@@ -267,6 +312,15 @@ impl fmt::Display for Error {
                 write!(f, "{gone} of {of} messages are gone at once and the directory is another one")
             }
             Error::InTheWay { found, .. } => write!(f, "{found}"),
+            Error::Taken { taken, .. } => write!(f, "cannot be renamed: {} is there already", taken.display()),
+            Error::CannotFlag { refusal: Refusal::Info, .. } => {
+                write!(f, "its name has no place for flags, found something else than `2,` after the base name")
+            }
+            Error::CannotFlag { refusal: Refusal::TooLong, .. } => {
+                write!(f, "its name is too long to take another flag")
+            }
+            Error::NeedsBuild { why, .. } => write!(f, "the index must be mended first: {why}"),
+            Error::Spec { spec, expected } => write!(f, "flags: found {spec:?}, expected {expected}"),
             Error::Query { word, expected } => write!(f, "query: found {word:?}, expected {expected}"),
         }
     }

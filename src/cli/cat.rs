@@ -15,30 +15,33 @@ const BUFFER: usize = 64 << 10;
 
 /// Print mails as they are
 #[derive(clap::Args)]
+#[command(override_usage = "maildex cat [OPTIONS] <FOLDER> <MSG>...\n       maildex cat [OPTIONS] -r <ROOT> <PATH>...")]
 pub struct Args {
     #[command(flatten)]
     pub wanted: Wanted,
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let (mut folder, wanted) = args.wanted.open(out)?;
-    let (mut bad, mut unread) = (Vec::new(), Vec::new());
-    let copy = &mut |mut mail: File, path: PathBuf| {
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            match mail.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(len) => out.stdout().write_all(&buffer[..len]).map_err(cannot_write)?,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(source) => {
-                    unread.push(Error::Io { path, doing: "cannot read", source });
-                    return Ok(());
+    args.wanted.each(out, |_, folder, wanted, out| {
+        let (mut bad, mut unread) = (Vec::new(), Vec::new());
+        let copy = &mut |mut mail: File, path: PathBuf| {
+            let mut buffer = vec![0; BUFFER];
+            loop {
+                match mail.read(&mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(len) => out.stdout().write_all(&buffer[..len]).map_err(cannot_write)?,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(source) => {
+                        unread.push(Error::Io { path, doing: "cannot read", source });
+                        return Ok(());
+                    }
                 }
             }
-        }
-    };
-    cat(&mut folder, &wanted, copy, &mut |error| bad.push(error))?;
-    out.failed_all(&bad);
-    out.failed_all(&unread);
+        };
+        cat(folder, wanted, copy, &mut |error| bad.push(error))?;
+        out.failed_all(&bad);
+        out.failed_all(&unread);
+        Ok(())
+    })?;
     Ok(Exit::Done)
 }

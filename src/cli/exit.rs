@@ -1,5 +1,6 @@
 //! Exit codes, and how an error is told.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,6 +26,18 @@ pub enum Exit {
     /// Locked or busy: try again.
     Busy,
 }
+
+/// Wrong usage that only shows after the arguments have been read one by one.
+#[derive(Debug)]
+pub struct Usage(pub &'static str);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
 
 impl Exit {
     /// Done, but not with everything.
@@ -56,11 +69,11 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
     }
     let Some(known) = error.downcast_ref::<Error>() else {
         out.error(format_args!("{error:#}"), None);
-        return Exit::Unusable;
+        return if error.is::<Usage>() { Exit::Usage } else { Exit::Unusable };
     };
     out.error(known, folder_hint(known, folder).or_else(|| known.hint()));
     match known {
-        Error::Query { .. } | Error::Outside { .. } => Exit::Usage,
+        Error::Query { .. } | Error::Spec { .. } | Error::Outside { .. } => Exit::Usage,
         Error::NoMessage { .. } => Exit::Some,
         Error::Locked { .. } | Error::Unfinished { .. } | Error::KeepsChanging { .. } | Error::LockLost { .. } => {
             Exit::Busy

@@ -11,9 +11,11 @@ use maildex::folder::Folder;
 use maildex::format::status::Status;
 use maildex::maildir::Maildir;
 use maildex::maildir::keywords::Keywords;
+use maildex::maildir::name::Name;
 use maildex::ops::Message;
 use maildex::ops::build::Report;
 use maildex::ops::names::Names;
+use maildex::ops::rename::Renamed;
 use serde::Serialize;
 
 /// Version of the keys below; they are only ever added to.
@@ -114,6 +116,54 @@ impl Records {
             truncated: entry.cut.names().collect(),
         })
         .map_err(cannot_write)
+    }
+}
+
+/// A message that has its name now.
+#[derive(Serialize)]
+struct Change<'a> {
+    v: u8,
+    folder: &'a str,
+    uidvalidity: u32,
+    uid: u32,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<String>,
+    base: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_bytes: Option<String>,
+    dir: &'static str,
+    flags: String,
+    keywords: Vec<String>,
+    /// `moved`, `flags`, or null if it had this name before.
+    event: Option<&'static str>,
+}
+
+impl Records {
+    /// Prints what became of a message's name.
+    pub fn renamed(&self, out: &mut impl Write, renamed: &Renamed) -> io::Result<()> {
+        let path = self.maildir.path_of(renamed.sub, &renamed.name);
+        let (path, path_bytes) = lossy(path.as_os_str().as_encoded_bytes());
+        let Name { base, flags, .. } = Name::parse(&renamed.name);
+        let (base, base_bytes) = lossy(base);
+        let event = renamed.from.as_ref().map(|(sub, _)| if *sub == renamed.sub { "flags" } else { "moved" });
+        line(
+            out,
+            &Change {
+                v: VERSION,
+                folder: &self.folder,
+                uidvalidity: self.uidvalidity,
+                uid: renamed.uid.get(),
+                path,
+                path_bytes,
+                base,
+                base_bytes,
+                dir: renamed.sub.as_str(),
+                flags: flags.to_string(),
+                keywords: self.keywords.of(flags),
+                event,
+            },
+        )
     }
 }
 

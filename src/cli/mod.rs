@@ -5,10 +5,14 @@ mod cat;
 mod check;
 mod count;
 mod exit;
+mod flag;
+mod inc;
 mod json;
 mod list;
+mod messages;
 mod output;
 mod reading;
+mod renamed;
 mod show;
 mod signals;
 mod terminal;
@@ -46,6 +50,8 @@ enum Verb {
     Count(count::Args),
     Show(show::Args),
     Cat(cat::Args),
+    Flag(flag::Args),
+    Inc(inc::Args),
     Check(check::Args),
 }
 
@@ -57,6 +63,8 @@ impl Verb {
             Verb::Count(args) => count::run(args, out),
             Verb::Show(args) => show::run(args, out),
             Verb::Cat(args) => cat::run(args, out),
+            Verb::Flag(args) => flag::run(args, out),
+            Verb::Inc(args) => inc::run(args, out),
             Verb::Check(args) => check::run(args, out),
         }
     }
@@ -66,8 +74,10 @@ impl Verb {
             Verb::Build(args) => &args.folder,
             Verb::List(args) => &args.folder,
             Verb::Count(args) => &args.folder,
-            Verb::Show(args) => &args.wanted.folder,
-            Verb::Cat(args) => &args.wanted.folder,
+            Verb::Show(args) => args.wanted.place(),
+            Verb::Cat(args) => args.wanted.place(),
+            Verb::Flag(args) => args.place(),
+            Verb::Inc(args) => &args.folder,
             Verb::Check(args) => &args.folder,
         }
     }
@@ -75,7 +85,7 @@ impl Verb {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(flag::with_long_options(std::env::args_os()));
     let mut out = Output::new(cli.quiet);
     let done = cli.verb.run(&mut out).and_then(|exit| {
         out.flush()?;

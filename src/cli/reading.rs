@@ -8,6 +8,7 @@ use maildex::folder::Folder;
 use maildex::ops::build::{Freshness, freshen};
 use maildex::query::message::MessageRef;
 
+use crate::cli::messages::{self, Input};
 use crate::cli::output::Output;
 use crate::cli::{build, signals};
 
@@ -15,20 +16,38 @@ use crate::cli::{build, signals};
 #[derive(clap::Args)]
 pub struct Wanted {
     /// Mail folder
-    pub folder: PathBuf,
-    /// UIDs (3, 1:9,12), paths or base names
-    #[arg(value_name = "MSG", required = true)]
+    #[arg(required_unless_present = "root")]
+    pub folder: Option<PathBuf>,
+    /// UIDs (3, 1:9,12), paths or base names; - reads them from standard input, one a line
+    #[arg(value_name = "MSG", required_unless_present = "root")]
     messages: Vec<OsString>,
+    /// Instead of FOLDER: take paths of mails in any folders below ROOT
+    #[arg(short, long, value_name = "ROOT")]
+    root: Option<PathBuf>,
+    /// On standard input each MSG ends with a NUL, as find -print0 has it
+    #[arg(short = '0', long)]
+    null: bool,
     /// Do not look for changes first
     #[arg(long)]
     no_refresh: bool,
 }
 
 impl Wanted {
-    /// Opens the folder, and reads which messages are meant.
-    pub fn open(&self, out: &mut Output) -> Result<(Folder, Vec<MessageRef>), Error> {
-        let wanted = self.messages.iter().map(|text| MessageRef::parse(text)).collect::<Result<_, _>>()?;
-        Ok((open(&self.folder, !self.no_refresh, out)?, wanted))
+    /// Reads which messages are meant, and does `each` with the folders that they are in.
+    pub fn each(
+        &self,
+        out: &mut Output,
+        mut each: impl FnMut(&Path, &mut Folder, &[MessageRef], &mut Output) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let input = Input { folder: self.folder.as_deref(), root: self.root.as_deref(), null: self.null };
+        messages::each_folder(&input, &self.messages, out, |path, messages, out| {
+            each(path, &mut open(path, !self.no_refresh, out)?, messages, out)
+        })
+    }
+
+    /// For hints.
+    pub fn place(&self) -> &Path {
+        self.folder.as_deref().or(self.root.as_deref()).unwrap_or(Path::new(""))
     }
 }
 

@@ -1,6 +1,7 @@
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use maildex::ops::Message;
 
 use crate::cli::exit::Exit;
 use crate::cli::json::{Record, Records};
@@ -12,6 +13,9 @@ use crate::cli::{json, terminal, text};
 ///
 /// In a pipe: one field a line, name and value separated by a tab, messages separated by an empty line.
 #[derive(clap::Args)]
+#[command(
+    override_usage = "maildex show [OPTIONS] <FOLDER> <MSG>...\n       maildex show [OPTIONS] -r <ROOT> <PATH>..."
+)]
 pub struct Args {
     #[command(flatten)]
     pub wanted: Wanted,
@@ -21,33 +25,34 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let (mut folder, wanted) = args.wanted.open(out)?;
-    let mut records = Records::new(&args.wanted.folder, &mut folder)?;
-    let mut bad = Vec::new();
     let mut first = true;
-    let width = out.width();
-    let stdout = out.stdout();
-    let mut print = |record: &Record<'_>| -> io::Result<()> {
-        if args.json {
-            return json::line(stdout, record);
-        }
-        if !std::mem::take(&mut first) {
-            writeln!(stdout)?;
-        }
-        let fields = json::fields(record);
-        match width {
-            Some(width) => writeln!(stdout, "{}", table(&fields, width)),
-            None => fields.iter().try_for_each(|(name, value)| {
-                write!(stdout, "{name}\t")?;
-                text::field(stdout, value)?;
-                writeln!(stdout)
-            }),
-        }
-    };
-    maildex::ops::show::show(&mut folder, &wanted, &mut |message| records.with(message, &mut print), &mut |error| {
-        bad.push(error);
+    args.wanted.each(out, |path, folder, wanted, out| {
+        let mut records = Records::new(path, folder)?;
+        let mut bad = Vec::new();
+        let width = out.width();
+        let stdout = out.stdout();
+        let mut print = |record: &Record<'_>| -> io::Result<()> {
+            if args.json {
+                return json::line(stdout, record);
+            }
+            if !std::mem::take(&mut first) {
+                writeln!(stdout)?;
+            }
+            let fields = json::fields(record);
+            match width {
+                Some(width) => writeln!(stdout, "{}", table(&fields, width)),
+                None => fields.iter().try_for_each(|(name, value)| {
+                    write!(stdout, "{name}\t")?;
+                    text::field(stdout, value)?;
+                    writeln!(stdout)
+                }),
+            }
+        };
+        let mut visit = |message: &Message<'_>| records.with(message, &mut print);
+        maildex::ops::show::show(folder, wanted, &mut visit, &mut |error| bad.push(error))?;
+        out.failed_all(&bad);
+        Ok(())
     })?;
-    out.failed_all(&bad);
     Ok(Exit::Done)
 }
 

@@ -32,6 +32,16 @@ pub fn field(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.write_all(rest.as_bytes())
 }
 
+/// The same for a file name or path, whose other bytes stay as they are, UTF-8 or not.
+pub fn bytes(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    bytes.utf8_chunks().try_for_each(|chunk| {
+        if !chunk.valid().is_empty() {
+            field(out, chunk.valid())?;
+        }
+        out.write_all(chunk.invalid())
+    })
+}
+
 /// `1 message`, `2 messages`.
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })

@@ -74,6 +74,12 @@ impl Status {
         Status(self.0 | other.0)
     }
 
+    /// The bits that `other` has, too.
+    #[must_use]
+    pub const fn only(self, other: Status) -> Status {
+        Status(self.0 & other.0)
+    }
+
     /// Whether all bits of `other` are set.
     #[inline]
     pub const fn has(self, other: Status) -> bool {

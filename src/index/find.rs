@@ -1,9 +1,41 @@
 //! Finding a message: by UID in a few steps, by base name in one pass over the hash pages.
 
+use hashbrown::HashTable;
+
 use crate::error::Result;
 use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
 use crate::index::{Entries, Slot, Snapshot};
+
+/// The live messages by the hash of their base name: for whoever looks for many, since each pass over the hash pages
+/// costs as much as this.
+#[derive(Debug)]
+pub struct ByBase(HashTable<SlotNo>);
+
+impl ByBase {
+    /// Goes over the hash pages once.
+    pub fn new(snapshot: &Snapshot<'_>) -> Result<ByBase> {
+        let mut by_base = HashTable::with_capacity(snapshot.len() as usize);
+        for slot in snapshot.slots() {
+            if !slot.status()?.has(Status::EXPUNGED) {
+                by_base.insert_unique(slot.hash(), slot.no(), |&no| snapshot.get(no.0).hash());
+            }
+        }
+        Ok(ByBase(by_base))
+    }
+
+    /// As [`Snapshot::find_base`], for the snapshot that this was made of.
+    pub fn find<'a>(&self, base: &[u8], snapshot: &Snapshot<'a>, entries: &mut Entries) -> Result<Option<Slot<'a>>> {
+        let mut found: Option<Slot<'a>> = None;
+        for &no in self.0.iter_hash(snapshot.index.identity.hash(base)) {
+            let slot = snapshot.get(no.0);
+            if found.is_none_or(|found| found.no() < no) && is_live_base(&slot, base, entries)? {
+                found = Some(slot);
+            }
+        }
+        Ok(found)
+    }
+}
 
 impl<'a> Snapshot<'a> {
     /// The slot of a UID, of an expunged mail, too; `None` if it was never given out.
@@ -37,7 +69,7 @@ impl<'a> Snapshot<'a> {
     pub fn find_base(&self, base: &[u8], entries: &mut Entries) -> Result<Option<Slot<'a>>> {
         let hash = self.index.identity.hash(base);
         for slot in self.slots().rev() {
-            if slot.hash() == hash && !slot.status()?.has(Status::EXPUNGED) && entries.read(&slot)?.base == base {
+            if slot.hash() == hash && is_live_base(&slot, base, entries)? {
                 return Ok(Some(slot));
             }
         }
@@ -47,4 +79,8 @@ impl<'a> Snapshot<'a> {
     fn get(&self, no: u32) -> Slot<'a> {
         self.slot(SlotNo(no)).expect("a snapshot's slots are mapped")
     }
+}
+
+fn is_live_base(slot: &Slot<'_>, base: &[u8], entries: &mut Entries) -> Result<bool> {
+    Ok(!slot.status()?.has(Status::EXPUNGED) && entries.read(slot)?.base == base)
 }

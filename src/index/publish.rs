@@ -11,6 +11,7 @@
 //! is ever cut or overwritten; an entry that must change gets a new place at the end.
 
 use std::fs::File;
+use std::time::Duration;
 
 use crate::error::{Damage, Error, Result};
 use crate::format::block::{self, BLOCK_LEN, Block};
@@ -24,6 +25,10 @@ use crate::index::walk::{Stretch, walk};
 use crate::index::{Index, OFFSETS, Slot, Snapshot, index_name};
 use crate::lock::Lock;
 use crate::system::boot_id;
+
+/// After so much work what there is so far is published, so that a killed writer need not begin again, and so that
+/// whoever waits for the lock gets it soon.
+pub(crate) const BATCH: Duration = Duration::from_millis(200);
 
 /// What a slot holds besides its change number.
 #[derive(Debug, Clone, Copy)]

@@ -26,6 +26,11 @@ impl Flags {
     /// To be removed (`T`); IMAP's `\Deleted`.
     pub const TRASHED: Flags = Flags::letter_const(b'T');
 
+    /// Those of the Maildir page: `DFPRST`.
+    pub const STANDARD: Flags = Flags(
+        Flags::DRAFT.0 | Flags::FLAGGED.0 | Flags::PASSED.0 | Flags::REPLIED.0 | Flags::SEEN.0 | Flags::TRASHED.0,
+    );
+
     /// Bits 0-25 are `A`-`Z`, 26-51 `a`-`z`.
     pub(crate) const MASK: u64 = (1 << 52) - 1;
 
@@ -57,6 +62,12 @@ impl Flags {
     #[must_use]
     pub const fn union(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
+    }
+
+    /// These without the others.
+    #[must_use]
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
     }
 
     /// Whether every letter of `other` is here.

@@ -27,7 +27,7 @@ impl Keywords {
         if read.is_ok() { Keywords::parse(&text) } else { Keywords::default() }
     }
 
-    fn parse(text: &[u8]) -> Keywords {
+    pub(crate) fn parse(text: &[u8]) -> Keywords {
         let mut keywords = Keywords::default();
         for line in String::from_utf8_lossy(text).lines() {
             let Some((number, name)) = line.split_once(' ') else { continue };
@@ -37,6 +37,18 @@ impl Keywords {
             }
         }
         keywords
+    }
+
+    /// The letter that a name stands for, as a flag; IMAP keywords do not tell upper case from lower case.
+    pub fn letter_of(&self, name: &str) -> Option<Flags> {
+        let is_it = |known: &Option<String>| known.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(name));
+        let number = self.names.iter().position(is_it)?;
+        Flags::letter(b'a' + number as u8)
+    }
+
+    /// The names there are.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().flatten().map(String::as_str)
     }
 
     /// The keywords among the flags, by name, or by letter where it has none.

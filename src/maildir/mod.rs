@@ -3,6 +3,7 @@
 //! Everybody else may rename, deliver and delete at any time. Nothing in here remembers anything; what it returns was
 //! true at one moment during the call.
 
+pub mod change;
 pub mod flags;
 pub mod keywords;
 pub mod listing;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::ops::names::Wanted;
+use crate::ops::names::{Names, Wanted};
 use crate::ops::show;
 use crate::query::message::MessageRef;
 
@@ -27,8 +27,9 @@ pub fn cat(
         },
         bad,
     )?;
+    let mut names = Names::default();
     for wanted in found {
-        match wanted.open(folder.maildir()) {
+        match wanted.open(folder.maildir(), &mut names) {
             Ok((file, sub, name)) => visit(file, folder.maildir().path_of(sub, &name))?,
             Err(error) => bad(error),
         }

@@ -4,9 +4,12 @@ pub mod build;
 pub mod cat;
 pub mod check;
 pub mod count;
+pub mod flag;
+pub mod inc;
 pub mod list;
 pub mod locate;
 pub mod names;
+pub mod rename;
 pub mod show;
 
 use crate::format::Uid;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::query::uidset::UidSet;
@@ -19,6 +19,15 @@ pub enum MessageRef {
 }
 
 impl MessageRef {
+    /// As it was given, but for UID sets; for messages.
+    pub(crate) fn as_path(&self) -> &Path {
+        match self {
+            MessageRef::Uids(_) => Path::new("a UID set"),
+            MessageRef::Path(path) => path,
+            MessageRef::Base(base) => Path::new(OsStr::from_bytes(base)),
+        }
+    }
+
     /// Reads one.
     pub fn parse(text: &OsStr) -> Result<MessageRef> {
         let bytes = text.as_bytes();

@@ -18,17 +18,13 @@ use crate::format::SlotNo;
 use crate::format::header::Marks;
 use crate::format::status::Status;
 use crate::index::Entries;
-use crate::index::publish::{SlotData, Writer};
+use crate::index::publish::{BATCH, SlotData, Writer};
 use crate::lock::Lock;
 use crate::maildir::listing::{Listing, Stamp};
 use crate::maildir::{Sub, is_same_time, name};
 use crate::refresh::join::{Candidate, Listings, Names, Plan, Task};
 use crate::refresh::read::{Mail, Outcome, Request, Subs, read_all};
 use crate::refresh::{End, OnProgress, Options, Progress, SoFar};
-
-/// After so much work the messages so far are published, so that a killed build need not begin again, and so that
-/// whoever waits for the lock gets it soon.
-const BATCH: Duration = Duration::from_millis(200);
 
 /// A turn after another one's is at least so many times as long as it took to open, list and compare everything again.
 const WORTH_A_START: u32 = 4;

@@ -4,12 +4,14 @@ use std::process::Command;
 
 use crate::mailbox::{Mailbox, Run, mail, maildex};
 
-const VERBS: [(&str, &str); 6] = [
+const VERBS: [(&str, &str); 8] = [
     ("build", "Make the index of a folder, or bring it up to date"),
     ("list", "List messages, one a line"),
     ("count", "Print how many messages there are"),
     ("show", "Print every field that the index has of a message"),
     ("cat", "Print mails as they are"),
+    ("flag", "Set and clear flags, in place"),
+    ("inc", "Take new mail up: move what is in new/ to cur/"),
     ("check", "Look for damage in the index of a folder, and change nothing"),
 ];
 

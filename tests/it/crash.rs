@@ -52,6 +52,8 @@ struct Sweep {
     command: &'static [&'static str],
     /// What the command, killed or not, may have done to the mail by the time that `build` has put things right.
     mail: fn(before: &Files, after: &Files) -> Result<(), String>,
+    /// What a kill has left undone a second run does; a build cannot know of it.
+    again: bool,
     /// Of the stores only every so-manieth is tried: for folders that are slow to make, or much like another.
     step: usize,
 }
@@ -114,6 +116,18 @@ impl Place {
 fn untouched(before: &Files, after: &Files) -> Result<(), String> {
     let names = |files: &Files| files.keys().cloned().collect::<BTreeSet<_>>();
     if before == after { Ok(()) } else { Err(format!("mail was touched: {:?}, {:?}", names(before), names(after))) }
+}
+
+/// Names may change, but for what stands before the colon; nothing else may.
+fn renamed(before: &Files, after: &Files) -> Result<(), String> {
+    let by_base = |files: &Files| -> Vec<_> {
+        let base =
+            |path: &String| path.split_once('/').map(|(_, name)| name.split(':').next().unwrap_or("").to_string());
+        let mut mails: Vec<_> = files.iter().map(|(path, mail)| (base(path), mail.clone())).collect();
+        mails.sort();
+        mails
+    };
+    if by_base(before) == by_base(after) { Ok(()) } else { Err(format!("{:?}, {:?}", before.keys(), after.keys())) }
 }
 
 impl Sweep {
@@ -244,7 +258,12 @@ impl Sweep {
                 _ => return Err(format!("list after the kill: exit {code:?}, before it {code_before:?}")),
             }
         }
-        let listed = place.put_right()?;
+        let mut listed = place.put_right()?;
+        (self.mail)(&before, &oracle::untouchable(&place.mailbox))?;
+        if self.again {
+            place.run(self.command, 0)?;
+            listed = place.put_right()?;
+        }
         like_undisturbed(&listed, expected, last_before)?;
         (self.mail)(&before, &oracle::untouchable(&place.mailbox))?;
         let last = place.history.last();
@@ -344,6 +363,10 @@ fn fresh() -> Place {
     )
 }
 
+fn built() -> Place {
+    fresh().build()
+}
+
 /// An index exists, and then every kind of change happened.
 fn grown() -> Place {
     let place = fresh().build();
@@ -425,7 +448,8 @@ fn flip(mailbox: &Mailbox, name: &str, at: usize) {
 }
 
 /// A refresh that keeps its hands off the mail.
-const BUILD: Sweep = Sweep { name: "fresh", folder: fresh, command: &["build"], mail: untouched, step: 1 };
+const BUILD: Sweep =
+    Sweep { name: "fresh", folder: fresh, command: &["build"], mail: untouched, again: false, step: 1 };
 const REFRESH: Sweep = Sweep { name: "grown", folder: grown, ..BUILD };
 const READER: Sweep = Sweep { name: "grown, by a reader", command: &["list"], ..REFRESH };
 const NEXT_BLOCK: Sweep = Sweep { name: "next block", folder: next_block, step: 5, ..BUILD };
@@ -434,6 +458,13 @@ const OFFSETS_DAMAGED: Sweep = Sweep { name: "offsets damaged", folder: offsets_
 const INDEX_LOST: Sweep = Sweep { name: "index lost", folder: index_lost, step: 3, ..BUILD };
 const INDEX_DAMAGED: Sweep = Sweep { name: "index damaged", folder: index_damaged, step: 3, ..BUILD };
 const SYNC_FAILED: Sweep = Sweep { name: "sync failed", folder: sync_failed, step: 3, ..BUILD };
+
+/// A verb that renames mail. The change of many goes through a refresh first.
+const FLAG: Sweep =
+    Sweep { name: "flag", folder: built, command: &["flag", "+F-S", "3"], mail: renamed, again: true, step: 1 };
+const FLAG_MANY: Sweep =
+    Sweep { name: "flag many", folder: grown, command: &["flag", "=RT,+a", "1:*"], step: 3, ..FLAG };
+const INC: Sweep = Sweep { name: "inc", folder: grown, command: &["inc"], step: 3, ..FLAG };
 
 macro_rules! sweeps {
     ($($calls:ident, $stores:ident: $sweep:expr;)*) => {$(
@@ -459,6 +490,9 @@ sweeps! {
     damaged_offsets_killed_at_every_call, damaged_offsets_killed_at_stores: OFFSETS_DAMAGED;
     lost_index_killed_at_every_call, lost_index_killed_at_stores: INDEX_LOST;
     damaged_index_killed_at_every_call, damaged_index_killed_at_stores: INDEX_DAMAGED;
+    flag_killed_at_every_call, flag_killed_at_every_store: FLAG;
+    flags_of_many_killed_at_every_call, flags_of_many_killed_at_stores: FLAG_MANY;
+    inc_killed_at_every_call, inc_killed_at_stores: INC;
 }
 
 #[test]

@@ -303,6 +303,11 @@ impl Run {
         String::from_utf8_lossy(&self.output.stdout).into_owned()
     }
 
+    /// stdout as it is.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.output.stdout.clone()
+    }
+
     /// stderr as text.
     pub fn errors(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()

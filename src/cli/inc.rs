@@ -1,0 +1,33 @@
+use std::path::PathBuf;
+
+use maildex::folder::Folder;
+use maildex::ops::inc::inc;
+
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::waiting::{self, Waiting};
+use crate::cli::{build, renamed};
+
+/// Take new mail up: move what is in new/ to cur/
+///
+/// No flag is set; `flag` moves mail to cur/ by itself when it sets one. Prints UID and path of each message that was
+/// moved, separated by a tab.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Mail folder
+    pub folder: PathBuf,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// One JSON object a message
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
+    let mut folder = Folder::open(&args.folder)?;
+    let done = inc(&mut folder, args.waiting.time, &mut waiting::tell(&args.folder, out), &mut build::until_asked)?;
+    build::problems(&done.refreshed, &args.folder, out);
+    renamed::print(&args.folder, &mut folder, &done.messages, args.json, out)?;
+    out.failed_all(&done.failed);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,474 @@
+//! `maildex flag`: what a SPEC does to a file name, and everything that can be in its way.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::mailbox::{Mailbox, Run, figures, installed, mail, maildex, skipped};
+
+fn indexed(mails: usize) -> Mailbox {
+    let mail = Mailbox::new().messages(mails);
+    mail.run(["build"]).ok();
+    mail
+}
+
+/// `1\t/tmp/.../inbox/cur/1.host:2,S\n` for each.
+fn lines(mail: &Mailbox, expected: &[(u32, &str)]) -> String {
+    expected.iter().fold(String::new(), |lines, (uid, path)| format!("{lines}{uid}\t{}\n", mail.file(path).display()))
+}
+
+/// Runs `flag` with a list on standard input.
+fn with_input(mail: &Mailbox, arguments: &[&str], input: impl AsRef<[u8]>) -> Run {
+    let path = mail.path().with_file_name("input");
+    fs::write(&path, input).expect("write the list");
+    let list = fs::File::open(&path).expect("open the list");
+    mail.finish(mail.command([&["flag"], arguments].concat()).stdin(list))
+}
+
+#[test]
+fn flag_renames_the_file_and_updates_the_slot() {
+    let mail = indexed(3);
+    mail.run(["flag", "+S", "1"]).ok().silent().stdout(lines(&mail, &[(1, "cur/1.host:2,S")]));
+    mail.assert_files(["cur/1.host:2,S", "cur/2.host:2,", "cur/3.host:2,"]);
+    mail.run(["list", "--no-refresh", "--uids", "seen"]).ok().stdout("1\n");
+    mail.assert_sound();
+}
+
+#[test]
+fn each_spec_does_what_the_man_page_says() {
+    let mail = Mailbox::new().message("cur/1.host:2,FTah", self::mail("mail 1"));
+    fs::write(mail.file("dovecot-keywords"), "0 $Label1\n1 Non-Junk\n").expect("write");
+    mail.run(["build"]).ok();
+    for (spec, flags) in [
+        ("+S", "FSTah"),
+        ("-F", "STah"),
+        ("+RS-T", "RSah"),
+        ("=FS", "FSah"),
+        ("-seen,+Answered", "FRah"),
+        ("+seen", "FRSah"),
+        ("+a,-b", "FRSah"),
+        ("+n", "FRSahn"),
+        ("-h", "FRSan"),
+        ("-n", "FRSa"),
+        ("+r", "FRSar"),
+        ("-r", "FRSa"),
+        ("+q", "FRSaq"),
+        ("-q", "FRSa"),
+        ("-$label1", "FRS"),
+        ("+non-junk", "FRSb"),
+        ("=", "b"),
+    ] {
+        let path = format!("cur/1.host:2,{flags}");
+        mail.run(["flag", spec, "1"]).ok().silent().stdout(lines(&mail, &[(1, &path)]));
+        mail.assert_files([&path]);
+        let listed = mail.run(["list", "--json", "--no-refresh"]).ok();
+        assert_eq!(listed.json()[0]["flags"], flags, "{spec}");
+    }
+    mail.assert_sound();
+}
+
+#[test]
+fn what_is_no_spec_is_wrong_usage_and_no_option() {
+    let mail = indexed(1);
+    for spec in ["+", "-", "+seem", "+ab", "--qurey", "--bacth", "S", "seen", "+X", "=seen", "", "+S,,+F"] {
+        let run = mail.run(["flag", spec, "1"]).fails_with(2).stdout("").stderr_has("hint: a change of flags is");
+        run.stderr_shows(&format!("found {spec:?}"));
+    }
+    mail.run(["flag"]).fails_with(2).stderr_has("SPEC is missing");
+    mail.run(["flag", "+S"]).fails_with(2).stderr_has("MSG is missing");
+    mail.run(["flag", "+S", "-0"]).fails_with(2).stderr_has("-0 goes with -");
+    mail.run(["flag", "+S", "1", "--frobnicate"]).fails_with(2).stderr_has("--frobnicate");
+    mail.run(["flag", "+S", "1", "-x"]).fails_with(2).stderr_has("-x");
+    mail.run(["flag", "+S", "1:x"]).fails_with(4).stderr_has("no message with the base name 1");
+    mail.run(["flag", "+S", "1,,2"]).fails_with(2);
+    mail.run(["flag", "+S", "1", "/etc/passwd"]).fails_with(2).stderr_has("expected a mail in");
+    mail.run(["flag", "+S", "--query", "frobnicated"]).fails_with(2).stderr_has("frobnicated");
+    mail.run(["flag", "--batch", "+S", "1"]).fails_with(2);
+    for help in ["-h", "--help"] {
+        let mut command = Command::new(maildex());
+        mail.finish(command.args(["flag", help])).ok().stdout_has("Set and clear flags");
+    }
+    mail.assert_files(["cur/1.host:2,"]);
+    mail.assert_sound();
+}
+
+#[test]
+fn other_bytes_of_a_name_stay_as_they_are() {
+    let long = format!("cur/{}:2,", "l".repeat(251));
+    // Name, with F, and without it again; `None` if it cannot have it, empty for the longest name.
+    type Case<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
+    let names: [Case<'_>; 13] = [
+        (b"cur/a", Some(b"cur/a:2,F"), b"cur/a:2,"),
+        (b"cur/b:2,", Some(b"cur/b:2,F"), b"cur/b:2,"),
+        (b"cur/c:2", None, b"cur/c:2"),
+        (b"cur/d:1,foo", None, b"cur/d:1,foo"),
+        (b"cur/e:2,SS", Some(b"cur/e:2,FSS"), b"cur/e:2,SS"),
+        (b"cur/f:2,TS", Some(b"cur/f:2,FTS"), b"cur/f:2,TS"),
+        (b"cur/g:2,S,ext", Some(b"cur/g:2,FS,ext"), b"cur/g:2,S,ext"),
+        (b"cur/h\xff\xfe\n:2,S", Some(b"cur/h\xff\xfe\n:2,FS"), b"cur/h\xff\xfe\n:2,S"),
+        (b"cur/i:2,abcXYZ", Some(b"cur/i:2,FabcXYZ"), b"cur/i:2,abcXYZ"),
+        (b"cur/j;2,S", Some(b"cur/j;2,FS"), b"cur/j;2,S"),
+        (b"cur/k!2,S", Some(b"cur/k!2,FS"), b"cur/k!2,S"),
+        (long.as_bytes(), Some(b""), long.as_bytes()),
+        (b"new/m:2,S", Some(b"cur/m:2,FS"), b"cur/m:2,S"),
+    ];
+    for (name, with, back) in names {
+        let mail = Mailbox::new().message(OsStr::from_bytes(name), self::mail("mail"));
+        mail.run(["build"]).ok();
+        let path = |relative: &[u8]| [mail.path().as_os_str().as_bytes(), b"/", relative].concat();
+        let printed = |relative: &[u8]| {
+            let escaped: Vec<u8> =
+                path(relative).into_iter().flat_map(|b| if b == b'\n' { b"\\n".to_vec() } else { vec![b] }).collect();
+            [b"1\t", &*escaped, b"\n"].concat()
+        };
+        match with {
+            None => {
+                mail.run(["flag", "+F", "1"]).fails_with(4).stdout("").stderr_has("has no place for flags");
+            }
+            Some(b"") => {
+                // 255 bytes: one letter fits.
+                mail.run(["flag", "+F", "1"]).ok();
+                mail.run(["flag", "+S", "1"]).fails_with(4).stdout("").stderr_has("too long");
+                mail.run(["list", "--no-refresh", "--uids", "seen"]).ok().stdout("");
+            }
+            Some(with) => {
+                mail.run(["flag", "+F", "1"]).ok().silent().stdout(printed(with));
+                mail.assert_files([OsStr::from_bytes(with)]);
+            }
+        }
+        mail.run(["flag", "-F", "1"]).ok().silent().stdout(printed(back));
+        mail.assert_files([OsStr::from_bytes(back)]);
+        let listed = mail.run(["list", "--paths", "-0", "--no-refresh"]).ok();
+        assert_eq!(listed.bytes(), [&*path(back), b"\0"].concat(), "the index knows the name: {listed}");
+        mail.assert_sound();
+    }
+}
+
+#[test]
+fn setting_a_flag_takes_mail_from_new_to_cur_and_clearing_one_does_not() {
+    let mail =
+        Mailbox::new().message("new/1.host", self::mail("mail 1")).message("new/2.host:2,S", self::mail("mail 2"));
+    mail.run(["build"]).ok();
+    mail.run(["flag", "-S", "1:2"]).ok().stdout(lines(&mail, &[(1, "new/1.host"), (2, "new/2.host:2,")]));
+    mail.run(["flag", "=", "1"]).ok().stdout(lines(&mail, &[(1, "new/1.host")]));
+    mail.run(["flag", "+S", "1:2"]).ok().stdout(lines(&mail, &[(1, "cur/1.host:2,S"), (2, "cur/2.host:2,S")]));
+    mail.run(["count", "--no-refresh", "new"]).ok().stdout("0\n");
+    mail.assert_sound();
+}
+
+#[test]
+fn messages_are_named_in_every_way() {
+    let mail = indexed(9);
+    let in_folder = |messages: &[&str]| {
+        let mut command = Command::new(maildex());
+        mail.finish(command.current_dir(mail.path()).args(["flag", ".", "+S"]).args(messages))
+    };
+    in_folder(&["cur/1.host:2,RS", "2.host", "3.host:2,S", "4"]).ok().silent();
+    mail.run(["flag", "+F", "8:*"]).ok().stdout(lines(&mail, &[(8, "cur/8.host:2,F"), (9, "cur/9.host:2,F")]));
+    mail.run(["flag", "+T", "--query", "unseen", "unflagged"]).ok();
+    mail.run(["list", "--uids", "deleted"]).ok().stdout("5\n6\n7\n");
+    mail.run(["flag", "-T", "--json", "5"]).ok().stdout_has("\"event\":\"flags\"");
+    mail.run(["flag", "-T", "--json", "5"]).ok().stdout_has("\"event\":null");
+    mail.assert_sound();
+}
+
+#[test]
+fn lists_come_from_standard_input() {
+    let mail = indexed(6);
+    with_input(&mail, &["+S", "-"], "1\n\n2.host\n")
+        .ok()
+        .stdout(lines(&mail, &[(1, "cur/1.host:2,S"), (2, "cur/2.host:2,S")]));
+    with_input(&mail, &["+S", "-", "-0"], "3.host\x004\0")
+        .ok()
+        .stdout(lines(&mail, &[(3, "cur/3.host:2,S"), (4, "cur/4.host:2,S")]));
+    with_input(&mail, &["+F", "5", "-"], "6\n")
+        .ok()
+        .stdout(lines(&mail, &[(5, "cur/5.host:2,F"), (6, "cur/6.host:2,F")]));
+    with_input(&mail, &["+F", "-"], "").ok().stdout("");
+    let run = with_input(&mail, &["+T", "-"], "99\n1\n7,,\n/etc/passwd\nnobody\n2\n").fails_with(4);
+    for wrong in ["no message with UID 99", "\"7,,\"", "/etc/passwd: expected", "base name nobody"] {
+        run.stderr_shows(wrong);
+    }
+    run.stdout(lines(&mail, &[(1, "cur/1.host:2,ST"), (2, "cur/2.host:2,ST")]));
+    // What list prints, flag takes.
+    let paths = mail.run(["list", "--paths", "-0", "flagged"]).ok().bytes();
+    with_input(&mail, &["-F", "-0", "-"], paths).ok();
+    mail.run(["count", "flagged"]).ok().stdout("0\n");
+    mail.assert_sound();
+}
+
+#[test]
+fn a_batch_has_a_spec_on_each_line_and_goes_on_after_bad_ones() {
+    let mail = indexed(4);
+    let batch = "+S 1\n-S,+F 1\n+T\tcur/2.host\n=R 3:4\n\nfrob 1\n+S\n+S 99\n+S 1,,\n+S /x/y\n+a 4\n";
+    let path = format!("{}/cur/2.host", mail.path().display());
+    let run = with_input(&mail, &["--batch"], batch.replace("cur/2.host", &path)).fails_with(4);
+    for wrong in ["found \"frob\"", "expected SPEC, a blank, and MSG", "UID 99", "\"1,,\"", "/x/y: expected"] {
+        run.stderr_shows(wrong);
+    }
+    assert_eq!(run.errors().matches("maildex: ").count(), 5, "{run}");
+    let names = ["cur/1.host:2,F", "cur/2.host:2,T", "cur/3.host:2,R", "cur/4.host:2,Ra"];
+    mail.assert_files(names);
+    let listed: Vec<_> = mail.listed().into_iter().map(|(_, path)| path).collect();
+    assert_eq!(listed, names);
+    with_input(&mail, &["--batch", "-0"], "+S 1\0+S 2\0").ok();
+    mail.run(["count", "seen"]).ok().stdout("2\n");
+    mail.assert_sound();
+}
+
+#[test]
+fn with_root_paths_lead_to_many_folders() {
+    let mail = indexed(2);
+    let root = mail.path().with_file_name("root");
+    for folder in ["a", ".b"] {
+        for sub in ["cur", "new", "tmp"] {
+            fs::create_dir_all(root.join(folder).join(sub)).expect("make a folder");
+        }
+        fs::write(root.join(folder).join("cur/1.x:2,"), self::mail(folder)).expect("a mail");
+        fs::write(root.join(folder).join("new/2.x"), self::mail(folder)).expect("a mail");
+        mail.finish(Command::new(maildex()).arg("build").arg(root.join(folder))).ok();
+    }
+    let run = |arguments: &[&str]| mail.finish(Command::new(maildex()).current_dir(&root).args(arguments));
+    run(&["flag", "-r", ".", "-S", "a/cur/1.x:2,"]).ok().silent().stdout("1\ta/cur/1.x:2,\n");
+    let all = "1\ta/cur/1.x:2,F\n2\ta/cur/2.x:2,F\n1\t.b/cur/1.x:2,F\n";
+    run(&["flag", "--wait", "5", "-r", ".", "+F", "a/cur/1.x", "a/new/2.x", ".b/cur/1.x"]).ok().silent().stdout(all);
+    run(&["flag", "-r", "a", "+F", ".b/cur/1.x"]).fails_with(2).stderr_has("below a");
+    run(&["flag", "-r", ".", "+F", "1"]).fails_with(2).stderr_has("expected the path of a mail");
+    run(&["flag", "-r", ".", "+F"]).fails_with(2).stderr_has("MSG is missing");
+    run(&["flag", "-r", ".", "frob", "a/cur/1.x"]).fails_with(2).stderr_has("frob");
+    run(&["flag", "-r", ".", "+S", "a/cur/9.x", ".b/cur/1.x"]).fails_with(4).stdout("1\t.b/cur/1.x:2,FS\n");
+    run(&["show", "-r", ".", "--json", "a/cur/1.x", ".b/new/2.x"]).ok().stdout_has("\"folder\":\".b\"");
+    run(&["cat", "-r", ".", "a/cur/1.x", ".b/cur/1.x"]).ok().stdout(format!("{}{}", self::mail("a"), self::mail(".b")));
+}
+
+#[test]
+fn a_dry_run_says_what_it_would_do_and_changes_nothing() {
+    let mail = Mailbox::new().messages(1).message("new/2.host", self::mail("mail 2")).message("cur/3.host:1,x", "");
+    mail.run(["build"]).ok();
+    let before = mail.own_files();
+    let expected = lines(&mail, &[(1, "cur/1.host:2,S"), (2, "cur/2.host:2,S")]);
+    mail.run(["flag", "--dry-run", "+S", "1", "2", "3"])
+        .fails_with(4)
+        .stdout(expected)
+        .stderr_has("no place for flags");
+    mail.assert_files(["cur/1.host:2,", "new/2.host", "cur/3.host:1,x"]);
+    assert!(mail.own_files() == before, "the index is as it was");
+}
+
+#[test]
+fn what_others_did_meanwhile_is_kept() {
+    let mail = Mailbox::new().messages(4).message("new/5.host", self::mail("mail 5"));
+    mail.run(["build"]).ok();
+    mail.rename("cur/1.host:2,", "cur/1.host:2,RT,x");
+    mail.rename("cur/2.host:2,", "cur/2.host,U=7:2,R"); // another base name: mbsync
+    mail.rename("new/5.host", "cur/5.host:2,P");
+    mail.remove("cur/3.host:2,");
+    mail.deliver("new/6.host", self::mail("mail 6"));
+    let path = |name: &str| mail.file(name).display().to_string();
+    let run = mail.run(["flag", "+S", "1", "2", "3", "4", "5", "6.host", &path("new/6.host")]).fails_with(4);
+    run.stderr_shows("no message with UID 3");
+    let names = ["cur/1.host:2,RST,x", "cur/2.host,U=7:2,RS", "cur/4.host:2,S", "cur/5.host:2,PS", "cur/6.host:2,S"];
+    mail.assert_files(names);
+    let listed = mail.listed();
+    assert_eq!(listed.iter().map(|(uid, _)| *uid).collect::<Vec<_>>(), [1, 2, 4, 5, 6], "every UID stayed");
+    assert_eq!(listed.iter().map(|(_, path)| path.as_str()).collect::<Vec<_>>(), names);
+    mail.assert_sound();
+}
+
+#[test]
+fn a_second_file_with_the_base_name_is_never_replaced() {
+    let mail = Mailbox::new().message("cur/b:2,", self::mail("the first"));
+    mail.run(["build"]).ok();
+    mail.deliver("cur/b:2,S", self::mail("the second"));
+    let run = mail.run(["flag", "+S", "1"]).fails_with(4).stdout("");
+    run.stderr_shows(&mail.file("cur/b:2,").display().to_string());
+    run.stderr_shows(&format!("{} is there already", mail.file("cur/b:2,S").display()));
+    let text = |name: &str| fs::read_to_string(mail.file(name)).expect("read the mail");
+    assert_eq!((text("cur/b:2,"), text("cur/b:2,S")), (self::mail("the first"), self::mail("the second")));
+    // A path is the file that it names, not the other one with the base name.
+    let second = mail.file("cur/b:2,S").display().to_string();
+    mail.run(["flag", "+T", &second]).fails_with(4).stdout("").stderr_has("is not the mail that was indexed");
+    mail.assert_files(["cur/b:2,", "cur/b:2,S"]);
+}
+
+#[test]
+fn another_mail_under_the_name_is_not_flagged_as_the_one_that_was_indexed() {
+    let mail = indexed(2);
+    mail.deliver("cur/1.host:2,", self::mail("quite another mail"));
+    mail.run(["flag", "+S", "1"]).fails_with(4).stdout("").stderr_has("no message with UID 1");
+    mail.assert_files(["cur/1.host:2,", "cur/2.host:2,"]);
+    mail.run(["flag", "+S", "3"]).ok();
+    mail.assert_files(["cur/1.host:2,S", "cur/2.host:2,"]);
+    mail.assert_sound();
+}
+
+#[test]
+fn one_failure_never_stops_the_rest() {
+    let mail = indexed(5);
+    mail.remove("cur/2.host:2,");
+    fs::create_dir(mail.file("cur/2.host:2,")).expect("a directory in its place");
+    mail.remove("cur/3.host:2,");
+    std::os::unix::fs::symlink("/etc/passwd", mail.file("cur/3.host:2,")).expect("a symlink in its place");
+    let run = mail.run(["flag", "+S", "1:5"]).fails_with(4);
+    run.stdout(lines(&mail, &[(1, "cur/1.host:2,S"), (4, "cur/4.host:2,S"), (5, "cur/5.host:2,S")]));
+    let mail = indexed(2);
+    fs::set_permissions(mail.file("cur"), fs::Permissions::from_mode(0o500)).expect("chmod");
+    if let Some(run) = mail.run_unprivileged(["flag", "+S", "1"]) {
+        run.fails_with(4).stderr_has("cannot rename");
+    }
+    fs::set_permissions(mail.file("cur"), fs::Permissions::from_mode(0o700)).expect("chmod");
+    mail.run(["flag", "+S", "1"]).ok();
+}
+
+#[test]
+fn without_an_index_none_is_made() {
+    let mail = Mailbox::new().messages(1);
+    for verb in [&["flag", "+S", "1"][..], &["inc"]] {
+        mail.run(verb).fails_with(3).stdout("").stderr_has("hint: make one with: maildex build");
+        assert!(mail.own_files().is_empty());
+    }
+    mail.run(["build"]).ok();
+    mail.edit("maildex.offsets", |bytes| bytes[20] ^= 1);
+    mail.run(["flag", "+S", "1"]).fails_with(3).stderr_has("hint: ");
+    mail.assert_files(["cur/1.host:2,"]);
+}
+
+#[test]
+fn eight_processes_set_eight_letters_at_once() {
+    const LETTERS: &str = "DFPRSTab";
+    let rounds = if std::env::var_os("MAILDEX_LONG").is_some() { 200 } else { 25 };
+    let mail = Mailbox::in_memory().messages(1);
+    mail.run(["build"]).ok();
+    for round in 0..rounds {
+        for (sign, expected) in [("+", LETTERS), ("-", "")] {
+            thread::scope(|scope| {
+                for letter in LETTERS.chars() {
+                    let mail = &mail;
+                    scope.spawn(move || mail.run(["flag", &format!("{sign}{letter}"), "1"]).ok());
+                }
+            });
+            mail.assert_files([format!("cur/1.host:2,{expected}")]);
+            let listed = mail.run(["list", "--json", "--no-refresh"]).ok();
+            assert_eq!(listed.json()[0]["flags"], expected, "round {round}");
+        }
+    }
+    mail.assert_sound();
+}
+
+#[test]
+fn a_mail_that_is_renamed_without_pause_is_flagged_or_said_to_keep_changing() {
+    let mail = Mailbox::in_memory().messages(30);
+    mail.run(["build"]).ok();
+    let done = AtomicBool::new(false);
+    let renames = AtomicUsize::new(0);
+    let (mut arrived, mut kept_changing) = (0, 0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // As a mail reader does: takes the name that is there, and changes one letter.
+            for n in 0.. {
+                if done.load(Ordering::Acquire) {
+                    return;
+                }
+                let names = mail.mails();
+                let prefix = "cur/7.host:2,";
+                let name =
+                    names.iter().find_map(|name| name.to_str()?.strip_prefix(prefix)).expect("the mail is there");
+                let flags: BTreeSet<char> = if n % 2 == 0 {
+                    name.chars().chain(['S']).collect()
+                } else {
+                    name.chars().filter(|&c| c != 'S').collect()
+                };
+                let new = format!("{prefix}{}", flags.into_iter().collect::<String>());
+                let old = format!("{prefix}{name}");
+                if fs::rename(mail.file(old), mail.file(new)).is_ok() {
+                    renames.fetch_add(1, Ordering::Relaxed);
+                }
+                thread::sleep(Duration::from_micros(500));
+            }
+        });
+        let begun = Instant::now();
+        for round in 0.. {
+            if round >= 20 && begun.elapsed() > Duration::from_secs(2) {
+                break;
+            }
+            let spec = ["+F", "-F"][round % 2];
+            let run = mail.run(["flag", spec, "7"]);
+            match run.code() {
+                Some(0) => {
+                    arrived += 1;
+                    let names: Vec<_> =
+                        mail.mails().into_iter().filter(|name| name.as_bytes().starts_with(b"cur/7.")).collect();
+                    // The readdir of this test may itself miss it.
+                    if let [name] = &*names {
+                        assert_eq!(name.as_bytes().contains(&b'F'), spec == "+F", "{name:?}\n{run}");
+                    }
+                }
+                Some(4) => {
+                    kept_changing += 1;
+                    run.stderr_shows("keeps changing");
+                }
+                _ => panic!("{run}"),
+            }
+        }
+        done.store(true, Ordering::Release);
+    });
+    let text = mail
+        .mails()
+        .into_iter()
+        .filter(|name| name.as_bytes().starts_with(b"cur/7."))
+        .map(|name| fs::read_to_string(mail.file(name)).expect("read"));
+    assert_eq!(text.collect::<Vec<_>>(), [self::mail("mail 7")], "the mail is there, once");
+    mail.run(["build"]).ok();
+    mail.run(["count"]).ok().stdout("30\n");
+    mail.assert_sound();
+    figures(&format!(
+        "flag beside {} renames of that mail: {arrived} arrived, {kept_changing} kept changing",
+        renames.into_inner()
+    ));
+}
+
+#[test]
+fn an_interrupted_batch_ends_well() {
+    let mail = Mailbox::in_memory().messages(2000);
+    mail.run(["build"]).ok();
+    let mut child = mail.command(["flag", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("run");
+    let batch: String = (1..=2000).map(|uid| format!("+S {uid}\n")).collect::<Vec<_>>().concat().repeat(20);
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let writer = thread::spawn(move || drop(stdin.write_all(batch.as_bytes())));
+    while !mail.file("maildex.lock").exists() && child.try_wait().expect("wait").is_none() {
+        thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+    child.wait().expect("wait");
+    writer.join().expect("the writer");
+    assert!(!mail.file("maildex.lock").exists(), "nothing is left behind");
+    let stale = mail.run(["list", "--uids", "--no-refresh", "seen"]).ok().text();
+    assert_eq!(mail.run(["list", "--uids", "seen"]).ok().text(), stale, "what was renamed was published");
+    mail.assert_sound();
+}
+
+#[test]
+fn programs_beside_it_see_the_names_that_they_expect() {
+    if !installed("mflag") {
+        return skipped("flag beside mflag", "install mblaze");
+    }
+    let mail = indexed(3);
+    let first = mail.file("cur/1.host:2,");
+    mail.finish(Command::new("mflag").arg("-S").arg(&first)).ok();
+    mail.run(["flag", "+F", "1"]).ok().stdout(lines(&mail, &[(1, "cur/1.host:2,FS")]));
+    mail.finish(Command::new("mflag").arg("-s").arg(mail.file("cur/1.host:2,FS"))).ok();
+    mail.run(["flag", "+T", "1"]).ok().stdout(lines(&mail, &[(1, "cur/1.host:2,FT")]));
+    let ours = OsStr::from_bytes(&mail.run(["list", "--paths", "flagged"]).ok().bytes()).to_os_string().into_vec();
+    let theirs = mail.finish(Command::new("magrep").args(["subject:mail 1", "--"]).arg(mail.file("cur/1.host:2,FT")));
+    drop(theirs);
+    assert_eq!(String::from_utf8_lossy(&ours).trim_end(), mail.file("cur/1.host:2,FT").display().to_string());
+    mail.assert_sound();
+}
