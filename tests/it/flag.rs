@@ -99,11 +99,12 @@ fn what_is_no_spec_is_wrong_usage_and_no_option() {
     mail.assert_sound();
 }
 
+/// Name, the same with F, and without it again; `None` if it cannot have it, empty for the longest name.
+type Case<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
+
 #[test]
 fn other_bytes_of_a_name_stay_as_they_are() {
     let long = format!("cur/{}:2,", "l".repeat(251));
-    // Name, with F, and without it again; `None` if it cannot have it, empty for the longest name.
-    type Case<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
     let names: [Case<'_>; 13] = [
         (b"cur/a", Some(b"cur/a:2,F"), b"cur/a:2,"),
         (b"cur/b:2,", Some(b"cur/b:2,F"), b"cur/b:2,"),
