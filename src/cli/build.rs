@@ -14,11 +14,21 @@ use crate::cli::{json, signals, text};
 /// Work shorter than this needs no progress bar.
 const BAR_AFTER: Duration = Duration::from_millis(300);
 
+const EXAMPLES: &str = "\
+Examples:
+  Make the index of a folder, or bring it up to date:
+    maildex build ~/Maildir
+  From cron, without a word if all is well, and soon given up while another program writes:
+    maildex build ~/Maildir --quiet --wait 5
+  After a disk was repaired: look at everything again, and mend what can be mended:
+    maildex build ~/Maildir --full";
+
 /// Make the index of a folder, or bring it up to date
 ///
 /// Takes up what other programs did: mail that came, went, moved or got other flags. A directory that has not changed
 /// is not even listed. What was read is kept if the build is stopped.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// Mail folder: a directory with cur, new and tmp
     pub folder: PathBuf,

@@ -13,8 +13,16 @@ use crate::cli::reading::Wanted;
 /// Bytes of a mail that are copied at a time.
 const BUFFER: usize = 64 << 10;
 
+const EXAMPLES: &str = "\
+Examples:
+  Read a mail:
+    maildex cat ~/Maildir 3
+  The header alone:
+    maildex cat ~/Maildir 3 | sed '/^$/q'";
+
 /// Print mails as they are
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 #[command(override_usage = "maildex cat [OPTIONS] <FOLDER> <MSG>...\n       maildex cat [OPTIONS] -r <ROOT> <PATH>...")]
 pub struct Args {
     #[command(flatten)]

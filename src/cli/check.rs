@@ -8,11 +8,17 @@ use crate::cli::output::Output;
 use crate::cli::terminal::escaped;
 use crate::cli::text;
 
+const EXAMPLES: &str = "\
+Examples:
+  Look for damage, and mend it if there is any:
+    maildex check ~/Maildir || maildex build ~/Maildir --full";
+
 /// Look for damage in the index of a folder, and change nothing
 ///
 /// Prints what is wrong, in which file, at which offset, what was found and what was expected there. Exit status 1 if
 /// anything is. An index that only lags behind the folder is not damaged.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// Mail folder
     pub folder: PathBuf,

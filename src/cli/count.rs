@@ -7,8 +7,16 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::reading;
 
+const EXAMPLES: &str = "\
+Examples:
+  How many have not been read:
+    maildex count ~/Maildir unseen
+  As of the last refresh, as quickly as can be, for a status line:
+    maildex count ~/Maildir unseen --no-refresh";
+
 /// Print how many messages there are
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// Mail folder
     pub folder: PathBuf,

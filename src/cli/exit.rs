@@ -10,7 +10,7 @@ use maildex::query::Query;
 
 use crate::cli::output::Output;
 
-/// How the program ends; see `EXIT STATUS` in the man page.
+/// How the program ends; `EXIT STATUS` in the man page is made from this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Done, also when there was nothing to do.
@@ -46,16 +46,41 @@ impl Exit {
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    /// The number that the shell sees.
+    pub const fn code(self) -> u8 {
+        match self {
             Exit::Done => 0,
             Exit::No => 1,
             Exit::Usage => 2,
             Exit::Unusable => 3,
             Exit::Some => 4,
             Exit::Busy => 75,
-        })
+        }
+    }
+}
+
+#[cfg(feature = "generate")]
+impl Exit {
+    /// All, for the man page.
+    pub const ALL: [Exit; 6] = [Exit::Done, Exit::No, Exit::Usage, Exit::Unusable, Exit::Some, Exit::Busy];
+
+    /// What it means, for the man page.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "Done, also when there was nothing to do or the reader closed the pipe.",
+            Exit::No => "The answer is no: check found damage, list --exit-code nothing.",
+            Exit::Usage => "Wrong usage.",
+            Exit::Unusable => "The folder or its index cannot be used.",
+            Exit::Some => "Some messages failed or were not found, the rest is done.",
+            Exit::Busy => "Locked or busy: try again.",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        exit.code().into()
     }
 }
 

@@ -17,6 +17,21 @@ use crate::cli::output::Output;
 use crate::cli::waiting::{self, Waiting};
 use crate::cli::{build, renamed};
 
+const EXAMPLES: &str = "\
+Examples:
+  Mark one message as read, and take the mark of another away:
+    maildex flag ~/Maildir +S 3
+    maildex flag ~/Maildir -S 4
+  Two letters at once; by name is the same:
+    maildex flag ~/Maildir +FS 3
+    maildex flag ~/Maildir +seen,+flagged 3
+  All that has not been read:
+    maildex flag ~/Maildir +S --query unseen
+  What another program prints, whatever the names hold:
+    maildex list ~/Maildir flagged --paths -0 | maildex flag ~/Maildir -F -0 -
+  Many changes in one go:
+    printf '%s\\n' '+S 1' '+T 2:4' | maildex flag ~/Maildir --batch";
+
 /// Set and clear flags, in place
 ///
 /// SPEC says which: +S sets, -F clears, +RS-T does several, =FS sets the letters DFPRST to exactly these and leaves
@@ -28,6 +43,7 @@ use crate::cli::{build, renamed};
 /// ever replaced by that. Prints UID and path of each message, separated by a tab, with the name that it has now. One
 /// that fails never stops the rest.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 #[command(
     disable_help_flag = true,
     override_usage = "maildex flag [OPTIONS] <FOLDER> <SPEC> <MSG>...\n       \

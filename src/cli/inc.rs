@@ -8,11 +8,17 @@ use crate::cli::output::Output;
 use crate::cli::waiting::{self, Waiting};
 use crate::cli::{build, renamed};
 
+const EXAMPLES: &str = "\
+Examples:
+  Take up what has come, and show it:
+    maildex inc ~/Maildir | cut -f 2";
+
 /// Take new mail up: move what is in new/ to cur/
 ///
 /// No flag is set; `flag` moves mail to cur/ by itself when it sets one. Prints UID and path of each message that was
 /// moved, separated by a tab.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// Mail folder
     pub folder: PathBuf,

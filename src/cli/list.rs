@@ -15,12 +15,26 @@ use crate::cli::json::{self, Records, cannot_write};
 use crate::cli::output::Output;
 use crate::cli::{reading, terminal, text};
 
+const EXAMPLES: &str = "\
+Examples:
+  What has not been read, by date:
+    maildex list ~/Maildir unseen --sort date
+  The ten newest, as JSON:
+    maildex list ~/Maildir --last 10 --json
+  The files of all flagged mail, whatever their names hold:
+    maildex list ~/Maildir flagged --paths -0 | xargs -0r ls -l
+  Is there anything new?
+    maildex list ~/Maildir new --exit-code --limit 1 > /dev/null && echo yes
+  The five largest, sender and size:
+    maildex list ~/Maildir --sort size --reverse --limit 5 | cut -f 5,6";
+
 /// List messages, one a line
 ///
 /// On a terminal: UID, flags, date, sender, subject. In a pipe: the same and more, separated by tabs, for scripts: UID,
 /// directory (new or cur), flags, date (RFC 3339, UTC), size in bytes, sender, subject; - stands for an empty field,
 /// and control characters are escaped. Columns are only ever added at the end.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// Mail folder
     pub folder: PathBuf,

@@ -6,9 +6,13 @@ mod check;
 mod count;
 mod exit;
 mod flag;
+#[cfg(feature = "generate")]
+mod generate;
 mod inc;
 mod json;
 mod list;
+#[cfg(feature = "generate")]
+mod manual;
 mod messages;
 mod output;
 mod reading;
@@ -53,6 +57,9 @@ enum Verb {
     Flag(flag::Args),
     Inc(inc::Args),
     Check(check::Args),
+    #[cfg(feature = "generate")]
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 impl Verb {
@@ -66,6 +73,8 @@ impl Verb {
             Verb::Flag(args) => flag::run(args, out),
             Verb::Inc(args) => inc::run(args, out),
             Verb::Check(args) => check::run(args, out),
+            #[cfg(feature = "generate")]
+            Verb::Generate(args) => generate::run(args, out),
         }
     }
 
@@ -79,6 +88,8 @@ impl Verb {
             Verb::Flag(args) => args.place(),
             Verb::Inc(args) => &args.folder,
             Verb::Check(args) => &args.folder,
+            #[cfg(feature = "generate")]
+            Verb::Generate(args) => &args.dir,
         }
     }
 }

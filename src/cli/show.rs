@@ -9,10 +9,20 @@ use crate::cli::output::Output;
 use crate::cli::reading::Wanted;
 use crate::cli::{json, terminal, text};
 
+const EXAMPLES: &str = "\
+Examples:
+  Everything that is known of one message:
+    maildex show ~/Maildir 3
+  Of a file, under whatever name it has by now:
+    maildex show ~/Maildir \"$(maildex list ~/Maildir --paths --limit 1)\"
+  Of several messages, for a script:
+    maildex show ~/Maildir 1:5 --json";
+
 /// Print every field that the index has of a message
 ///
 /// In a pipe: one field a line, name and value separated by a tab, messages separated by an empty line.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 #[command(
     override_usage = "maildex show [OPTIONS] <FOLDER> <MSG>...\n       maildex show [OPTIONS] -r <ROOT> <PATH>..."
 )]

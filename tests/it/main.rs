@@ -13,6 +13,7 @@ mod count;
 mod crash;
 mod flag;
 mod format;
+mod generate;
 mod inc;
 mod list;
 mod list_output;

@@ -1,0 +1,99 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_maildex_global_optspecs
+    string join \n q/quiet h/help V/version
+end
+
+function __fish_maildex_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_maildex_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_maildex_using_subcommand
+    set -l cmd (__fish_maildex_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c maildex -n "__fish_maildex_needs_command" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_needs_command" -s V -l version -d 'Print version'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "build" -d 'Make the index of a folder, or bring it up to date'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "list" -d 'List messages, one a line'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "count" -d 'Print how many messages there are'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "show" -d 'Print every field that the index has of a message'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "cat" -d 'Print mails as they are'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "flag" -d 'Set and clear flags, in place'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "inc" -d 'Take new mail up: move what is in new/ to cur/'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c maildex -n "__fish_maildex_using_subcommand build" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand build" -l full -d 'List both directories, even if they seem unchanged'
+complete -c maildex -n "__fish_maildex_using_subcommand build" -l accept-removals -d 'Believe it when most of the mail is gone at once'
+complete -c maildex -n "__fish_maildex_using_subcommand build" -l json -d 'Print what was done as one JSON object'
+complete -c maildex -n "__fish_maildex_using_subcommand build" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l sort -d 'By what to order' -r -f -a "uid\t'Order in which the index met them'
+date\t'Date: field'
+arrival\t'When the mail was delivered'
+size\t'Bytes'
+from\t'Sender'
+subject\t'Subject, without Re:'"
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l limit -d 'No more than N, from the start' -r
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l last -d 'No more than N, from the end' -r
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l json -d 'One JSON object a message'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l paths -d 'The path of each message\'s file'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l uids -d 'The UID of each message'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -s 0 -l null -d 'End each path or UID with a NUL, for xargs -0'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l reverse -d 'Order from the other end'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l exit-code -d 'Exit with 1 if there is none'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l no-refresh -d 'Do not look for changes first'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand count" -l no-refresh -d 'Do not look for changes first'
+complete -c maildex -n "__fish_maildex_using_subcommand count" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand count" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand show" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand show" -s 0 -l null -d 'On standard input each MSG ends with a NUL, as find -print0 has it'
+complete -c maildex -n "__fish_maildex_using_subcommand show" -l no-refresh -d 'Do not look for changes first'
+complete -c maildex -n "__fish_maildex_using_subcommand show" -l json -d 'One JSON object a message'
+complete -c maildex -n "__fish_maildex_using_subcommand show" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand cat" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand cat" -s 0 -l null -d 'On standard input each MSG ends with a NUL, as find -print0 has it'
+complete -c maildex -n "__fish_maildex_using_subcommand cat" -l no-refresh -d 'Do not look for changes first'
+complete -c maildex -n "__fish_maildex_using_subcommand cat" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l root -d 'In FOLDER\'s place: take paths of mails in any folders below ROOT (-r ROOT)' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l query -d 'All messages that match; comes last and takes all words that follow' -r
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l batch -d 'Read lines of SPEC, a blank and MSG from standard input'
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -s 0 -l null -d 'On standard input each MSG, or each SPEC and MSG, ends with a NUL'
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l dry-run -d 'Change nothing, and print what the names would be'
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l json -d 'One JSON object a message'
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l help -d 'Print help'
+complete -c maildex -n "__fish_maildex_using_subcommand inc" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand inc" -l json -d 'One JSON object a message'
+complete -c maildex -n "__fish_maildex_using_subcommand inc" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand inc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand check" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc check help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc check help" -f -a "list" -d 'List messages, one a line'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc check help" -f -a "count" -d 'Print how many messages there are'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc check help" -f -a "show" -d 'Print every field that the index has of a message'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc check help" -f -a "cat" -d 'Print mails as they are'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc check help" -f -a "flag" -d 'Set and clear flags, in place'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc check help" -f -a "inc" -d 'Take new mail up: move what is in new/ to cur/'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc check help" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

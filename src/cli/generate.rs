@@ -1,0 +1,73 @@
+//! Man pages and completions, from the same definitions as `--help`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Arg, Command, CommandFactory, ValueHint};
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::cli::exit::Exit;
+use crate::cli::manual;
+use crate::cli::output::Output;
+
+/// Write man pages and completions
+///
+/// For packagers and for the repository, where both lie ready made. What is not made any more is removed.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Directory to hold man and completions
+    pub dir: PathBuf,
+}
+
+/// The shells, and the file names under which they look for completions.
+const SHELLS: [(Shell, &str); 3] =
+    [(Shell::Bash, "maildex.bash"), (Shell::Zsh, "_maildex"), (Shell::Fish, "maildex.fish")];
+
+pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
+    let command = visible(&Cli::command());
+    let pages = manual::pages(&command);
+    write_all(&args.dir.join("man"), &pages, out)?;
+    let completions = SHELLS.map(|(shell, name)| {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command.clone(), "maildex", &mut script);
+        (name.to_string(), script)
+    });
+    write_all(&args.dir.join("completions"), &completions, out)?;
+    Ok(Exit::Done)
+}
+
+/// The definitions without hidden verbs, which `clap_complete` would offer. Of folders shells offer directories alone.
+fn visible(all: &Command) -> Command {
+    let is_folder = |arg: &Arg| arg.get_id() == "folder";
+    let hint = |arg: Arg| if is_folder(&arg) { arg.value_hint(ValueHint::DirPath) } else { arg };
+    let verbs = all.get_subcommands().filter(|verb| !verb.is_hide_set());
+    Command::new("maildex")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(all.get_about().cloned().unwrap_or_default())
+        .long_about(all.get_long_about().cloned().unwrap_or_default())
+        .args(all.get_arguments().cloned())
+        .subcommands(verbs.map(|verb| verb.clone().mut_args(hint)))
+}
+
+/// Writes the files of a directory and removes those of an earlier time.
+fn write_all(dir: &Path, files: &[(String, Vec<u8>)], out: &mut Output) -> anyhow::Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("{}: cannot create", dir.display()))?;
+    for entry in fs::read_dir(dir).with_context(|| format!("{}: cannot list", dir.display()))? {
+        let name = entry?.file_name();
+        let is_made = files.iter().any(|(made, _)| name == **made);
+        // Only what is named as our pages are.
+        if !is_made && name.to_str().is_some_and(|name| name.starts_with("maildex") && name.ends_with(".1")) {
+            let path = dir.join(name);
+            fs::remove_file(&path).with_context(|| format!("{}: cannot remove", path.display()))?;
+            out.line(format_args!("{} removed", path.display()))?;
+        }
+    }
+    for (name, contents) in files {
+        let path = dir.join(name);
+        fs::write(&path, contents).with_context(|| format!("{}: cannot write", path.display()))?;
+        out.line(path.display())?;
+    }
+    Ok(())
+}
