@@ -22,6 +22,9 @@ _maildex() {
             maildex,cat)
                 cmd="maildex__subcmd__cat"
                 ;;
+            maildex,changes)
+                cmd="maildex__subcmd__changes"
+                ;;
             maildex,check)
                 cmd="maildex__subcmd__check"
                 ;;
@@ -48,6 +51,9 @@ _maildex() {
                 ;;
             maildex__subcmd__help,cat)
                 cmd="maildex__subcmd__help__subcmd__cat"
+                ;;
+            maildex__subcmd__help,changes)
+                cmd="maildex__subcmd__help__subcmd__changes"
                 ;;
             maildex__subcmd__help,check)
                 cmd="maildex__subcmd__help__subcmd__check"
@@ -77,7 +83,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --help --version build list count show cat flag inc check help"
+            opts="-q -h -V --quiet --help --version build list count show cat flag inc changes check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -120,6 +126,28 @@ _maildex() {
                     return 0
                     ;;
                 -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__changes)
+            opts="-q -h --since --state --json --no-refresh --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -185,7 +213,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count show cat flag inc check help"
+            opts="build list count show cat flag inc changes check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -213,6 +241,20 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help__subcmd__cat)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__changes)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

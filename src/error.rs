@@ -152,6 +152,13 @@ pub enum Error {
         /// What was expected.
         expected: String,
     },
+    /// A token after which nobody can tell what changed.
+    Token {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
     /// A query that cannot be understood.
     Query {
         /// The word it stumbled over.
@@ -209,6 +216,7 @@ impl Error {
             | Error::Outside { path, .. }
             | Error::OtherMail { path }
             | Error::KeepsChanging { path }
+            | Error::Token { path, .. }
             | Error::InTheWay { path, .. }
             | Error::Taken { path, .. }
             | Error::CannotFlag { path, .. }
@@ -278,6 +286,9 @@ impl Error {
             Error::Spec { .. } => {
                 "a change of flags is +S, -F, +RS-T, =FS, +seen, or keyword letters one by one: +a,-b".into()
             }
+            Error::Token { path, .. } => {
+                format!("take a new one with: maildex changes {0}; then list again: maildex list {0}", path.display())
+            }
             Error::Query { .. } => "a query is a UID set (3 or 1:9,12) or words such as unseen, flagged, new".into(),
         })
     }
@@ -321,6 +332,7 @@ impl fmt::Display for Error {
             }
             Error::NeedsBuild { why, .. } => write!(f, "the index must be mended first: {why}"),
             Error::Spec { spec, expected } => write!(f, "flags: found {spec:?}, expected {expected}"),
+            Error::Token { why, .. } => write!(f, "the token cannot be used: {why}"),
             Error::Query { word, expected } => write!(f, "query: found {word:?}, expected {expected}"),
         }
     }

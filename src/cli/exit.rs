@@ -23,6 +23,8 @@ pub enum Exit {
     Unusable,
     /// Some messages failed or were not found, the rest is done.
     Some,
+    /// A token that is unknown or too old: list again.
+    ListAgain,
     /// Locked or busy: try again.
     Busy,
 }
@@ -55,6 +57,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Unusable => 3,
             Exit::Some => 4,
+            Exit::ListAgain => 5,
             Exit::Busy => 75,
         }
     }
@@ -63,7 +66,8 @@ impl Exit {
 #[cfg(feature = "generate")]
 impl Exit {
     /// All, for the man page.
-    pub const ALL: [Exit; 6] = [Exit::Done, Exit::No, Exit::Usage, Exit::Unusable, Exit::Some, Exit::Busy];
+    pub const ALL: [Exit; 7] =
+        [Exit::Done, Exit::No, Exit::Usage, Exit::Unusable, Exit::Some, Exit::ListAgain, Exit::Busy];
 
     /// What it means, for the man page.
     pub const fn meaning(self) -> &'static str {
@@ -73,6 +77,7 @@ impl Exit {
             Exit::Usage => "Wrong usage.",
             Exit::Unusable => "The folder or its index cannot be used.",
             Exit::Some => "Some messages failed or were not found, the rest is done.",
+            Exit::ListAgain => "A token that is unknown or too old: list again.",
             Exit::Busy => "Locked or busy: try again.",
         }
     }
@@ -100,6 +105,7 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
     match known {
         Error::Query { .. } | Error::Spec { .. } | Error::Outside { .. } => Exit::Usage,
         Error::NoMessage { .. } => Exit::Some,
+        Error::Token { .. } => Exit::ListAgain,
         Error::Locked { .. } | Error::Unfinished { .. } | Error::KeepsChanging { .. } | Error::LockLost { .. } => {
             Exit::Busy
         }

@@ -1,19 +1,21 @@
 //! JSON, one object a line. The keys are the same in every verb, see `OUTPUT` in the man page.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use maildex::Error;
 use maildex::folder::Folder;
+use maildex::format::Uid;
 use maildex::format::status::Status;
-use maildex::maildir::Maildir;
 use maildex::maildir::keywords::Keywords;
 use maildex::maildir::name::Name;
+use maildex::maildir::{Maildir, Sub};
 use maildex::ops::Message;
 use maildex::ops::build::Report;
+use maildex::ops::changes::{Event, Token};
 use maildex::ops::names::Names;
 use maildex::ops::rename::Renamed;
 use serde::Serialize;
@@ -28,15 +30,16 @@ pub struct Record<'a> {
     folder: &'a str,
     uidvalidity: u32,
     uid: u32,
-    path: String,
+    /// Null, as directory, flags and keywords, for a message that is gone.
+    path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<String>,
     base: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     base_bytes: Option<String>,
-    dir: &'static str,
-    flags: String,
-    keywords: Vec<String>,
+    dir: Option<&'static str>,
+    flags: Option<String>,
+    keywords: Option<Vec<String>>,
     size: u64,
     date: Option<String>,
     received: Option<String>,
@@ -80,26 +83,29 @@ impl Records {
         message: &Message<'_>,
         print: &mut dyn FnMut(&Record<'_>) -> io::Result<()>,
     ) -> Result<(), Error> {
-        let entry = &message.entry;
-        let (sub, name) = self.names.of_or_base(&self.maildir, message)?;
-        let path = self.maildir.path_of(sub, &name);
-        let (path, path_bytes) = lossy(path.as_os_str().as_encoded_bytes());
+        print(&self.record(message)?).map_err(cannot_write)
+    }
+
+    fn record<'r>(&'r mut self, message: &Message<'r>) -> Result<Record<'r>, Error> {
+        let entry = message.entry;
+        let place = self.place(message)?;
+        let (path, path_bytes) = place.as_ref().map(|(_, path)| lossy(path.as_os_str().as_encoded_bytes())).unzip();
         let (base, base_bytes) = lossy(entry.base);
         let unread = message.status.has(Status::UNREADABLE);
         let received_epoch = (!unread).then(|| entry.received_ns.div_euclid(1_000_000_000));
-        let flags = message.status.flags();
-        print(&Record {
+        let flags = place.is_some().then(|| message.status.flags());
+        Ok(Record {
             v: VERSION,
             folder: &self.folder,
             uidvalidity: self.uidvalidity,
             uid: message.uid.get(),
             path,
-            path_bytes,
+            path_bytes: path_bytes.flatten(),
             base,
             base_bytes,
-            dir: sub.as_str(),
-            flags: flags.to_string(),
-            keywords: self.keywords.of(flags),
+            dir: place.map(|(sub, _)| sub.as_str()),
+            flags: flags.map(|flags| flags.to_string()),
+            keywords: flags.map(|flags| self.keywords.of(flags)),
             size: entry.size,
             date: entry.date.and_then(rfc3339),
             received: received_epoch.and_then(rfc3339),
@@ -115,7 +121,49 @@ impl Records {
             change: message.change,
             truncated: entry.cut.names().collect(),
         })
-        .map_err(cannot_write)
+    }
+
+    /// Directory and path of a message; `None` for one that is gone.
+    pub fn place(&mut self, message: &Message<'_>) -> Result<Option<(Sub, PathBuf)>, Error> {
+        if message.status.has(Status::EXPUNGED) {
+            return Ok(None);
+        }
+        let (sub, name) = self.names.of_or_base(&self.maildir, message)?;
+        Ok(Some((sub, self.maildir.path_of(sub, &name))))
+    }
+}
+
+/// What happened to a message.
+#[derive(Serialize)]
+struct EventRecord<'a> {
+    #[serde(flatten)]
+    record: Record<'a>,
+    event: &'static str,
+    was_uid: Option<u32>,
+    token: String,
+}
+
+#[derive(Serialize)]
+struct TokenRecord<'a> {
+    v: u8,
+    folder: &'a str,
+    uidvalidity: u32,
+    event: &'static str,
+    token: String,
+}
+
+impl Records {
+    /// Prints an event.
+    pub fn event(&mut self, out: &mut impl Write, event: &Event<'_>) -> Result<(), Error> {
+        let (was_uid, token) = (event.was_uid.map(Uid::get), event.token.to_string());
+        let record = EventRecord { record: self.record(&event.message)?, event: event.kind.as_str(), was_uid, token };
+        line(out, &record).map_err(cannot_write)
+    }
+
+    /// Prints a token by itself.
+    pub fn token(&self, out: &mut impl Write, token: &Token) -> io::Result<()> {
+        let (folder, uidvalidity) = (&*self.folder, self.uidvalidity);
+        line(out, &TokenRecord { v: VERSION, folder, uidvalidity, event: "token", token: token.to_string() })
     }
 }
 

@@ -211,7 +211,7 @@ fn tabs(line: &mut Vec<u8>, message: &Message<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn columns(message: &Message<'_>, width: usize, zone: &TimeZone) -> String {
+pub fn columns(message: &Message<'_>, width: usize, zone: &TimeZone) -> String {
     let entry = &message.entry;
     let seconds = entry.date.unwrap_or(entry.received_ns.div_euclid(1_000_000_000));
     let date = jiff::Timestamp::from_second(seconds)

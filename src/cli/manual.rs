@@ -8,6 +8,8 @@
 //!     maildex verb ~/Maildir ...
 //! ```
 //!
+//! What stands before that is the title of a script, an empty line, and the script.
+//!
 //! What holds for all verbs stands in `manual.roff`, where lines such as `.\" VERBS` say what is put in there.
 
 use clap::{Arg, Command};
@@ -231,9 +233,16 @@ fn exit_status() -> String {
 
 /// Text indented by two, commands by four.
 fn examples(help: &str) -> String {
-    let mut page = ".SH EXAMPLES\n".to_string();
+    let mut page = String::new();
+    let (script, examples) = help.split_once("\nExamples:\n").unwrap_or(("", help));
+    if let Some((title, script)) = script.split_once("\n\n") {
+        page.extend([".SH SCRIPT\n", &Roff::from(title).to_roff(), ".PP\n.EX\n"]);
+        script.lines().for_each(|line| page.extend([&literal(line), "\n"]));
+        page += ".EE\n";
+    }
+    page += ".SH EXAMPLES\n";
     let mut in_commands = false;
-    for line in help.lines().skip_while(|line| line.trim() == "Examples:" || line.trim().is_empty()) {
+    for line in examples.lines().skip_while(|line| line.trim() == "Examples:" || line.trim().is_empty()) {
         let is_command = line.starts_with("    ");
         if is_command != in_commands {
             page += if is_command { ".PP\n.RS\n.EX\n" } else { ".EE\n.RE\n.PP\n" };

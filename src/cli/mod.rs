@@ -2,6 +2,7 @@
 
 mod build;
 mod cat;
+mod changes;
 mod check;
 mod count;
 mod exit;
@@ -19,6 +20,7 @@ mod reading;
 mod renamed;
 mod show;
 mod signals;
+mod state;
 mod terminal;
 mod text;
 mod waiting;
@@ -56,6 +58,7 @@ enum Verb {
     Cat(cat::Args),
     Flag(flag::Args),
     Inc(inc::Args),
+    Changes(changes::Args),
     Check(check::Args),
     #[cfg(feature = "generate")]
     #[command(hide = true)]
@@ -72,6 +75,7 @@ impl Verb {
             Verb::Cat(args) => cat::run(args, out),
             Verb::Flag(args) => flag::run(args, out),
             Verb::Inc(args) => inc::run(args, out),
+            Verb::Changes(args) => changes::run(args, out),
             Verb::Check(args) => check::run(args, out),
             #[cfg(feature = "generate")]
             Verb::Generate(args) => generate::run(args, out),
@@ -87,6 +91,7 @@ impl Verb {
             Verb::Cat(args) => args.wanted.place(),
             Verb::Flag(args) => args.place(),
             Verb::Inc(args) => &args.folder,
+            Verb::Changes(args) => &args.folder,
             Verb::Check(args) => &args.folder,
             #[cfg(feature = "generate")]
             Verb::Generate(args) => &args.dir,

@@ -10,7 +10,7 @@
 //! |     12 |    4 | crc         | CRC32C of index id, offset of the entry, `len`, `bits`, and all that follows     |
 //! |     16 |    4 | uid         | UID                                                                               |
 //! |     20 |    4 | `header_crc`  | CRC32C of the header bytes that were read                                         |
-//! |     24 |    8 | added       | change number that brought the entry                                              |
+//! |     24 |    8 | added       | change number that brought the mail, or its contents                              |
 //! |     32 |    8 | `received_ns` | mtime of the file, nanoseconds since 1970                                         |
 //! |     40 |    8 | date        | `Date:` in seconds since 1970, the least number if there is none                  |
 //! |     48 |    8 | size        | size of the file                                                                  |
@@ -78,7 +78,7 @@ const NO_DATE: i64 = i64::MIN;
 pub struct Entry<'a> {
     /// UID of the mail.
     pub uid: Uid,
-    /// Change number that brought it.
+    /// Change number that brought the mail. A new name leaves it as it is; contents that can be read at last do not.
     pub added: u64,
     /// The mail's delivery: mtime of its file, nanoseconds since 1970.
     pub received_ns: i64,

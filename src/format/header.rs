@@ -33,6 +33,7 @@ use std::mem::{offset_of, size_of};
 
 use siphasher::sip::SipHasher13;
 
+use crate::format::block::LastChange;
 use crate::format::word::{Number, Word};
 use crate::maildir::Sub;
 use crate::maildir::listing::Stamp;
@@ -269,7 +270,7 @@ impl HeaderPage {
 
     /// The last change number.
     pub fn counter(&self) -> Option<u64> {
-        Number::decode(self.counter.load())
+        Number::decode(self.counter.load()).filter(|&counter| counter < LastChange::MAX)
     }
 
     /// Says that all changes up to this one have been stored.
@@ -279,7 +280,7 @@ impl HeaderPage {
 
     /// Changes up to this one are no longer known one by one.
     pub fn oldest(&self) -> Option<u64> {
-        Number::decode(self.oldest.load())
+        Number::decode(self.oldest.load()).filter(|&oldest| oldest < LastChange::MAX)
     }
 
     /// Forgets changes.

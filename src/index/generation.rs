@@ -13,10 +13,9 @@ use std::time::Duration;
 use crate::dir::{Access, Dir};
 use crate::error::{Error, Result};
 use crate::format::SlotNo;
-use crate::format::block::{self, BLOCK_LEN};
+use crate::format::block::{self, BLOCK_LEN, LastChange};
 use crate::format::entry::Seal;
 use crate::format::header::{HEADER_LEN, Identity, Kind, Marks};
-use crate::format::word::Number;
 use crate::index::append::{Tail, reserve};
 use crate::index::publish::SlotData;
 use crate::index::{OFFSETS, index_name};
@@ -54,7 +53,7 @@ impl Start {
 pub(crate) fn counter_after(last: u64) -> u64 {
     let now = system::now();
     let micros = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000 + now.tv_nsec as u64 / 1000;
-    micros.max(last.saturating_add(1)).min(Number::MAX - 1)
+    micros.max(last.saturating_add(1)).min(LastChange::MAX - 1)
 }
 
 /// A generation that is being written.

@@ -19,11 +19,10 @@ use std::sync::Arc;
 
 use crate::dir::{Dir, FileId};
 use crate::error::{Damage, Error, Result};
-use crate::format::block::{self, Block};
+use crate::format::block::{self, Block, LastChange};
 use crate::format::entry::{BadEntry, ENTRY_MIN, Entry, Seal};
 use crate::format::header::{self, HEADER_LEN, HeaderPage, Identity, Marks};
 use crate::format::status::Status;
-use crate::format::word::Number;
 use crate::format::{SlotNo, Uid};
 use crate::map::{IndexMap, OffsetsMap};
 
@@ -232,8 +231,14 @@ impl<'a> Slot<'a> {
 
     /// The number of its last change.
     pub fn changed(&self) -> Result<u64> {
+        Ok(self.last_change()?.number)
+    }
+
+    /// Its last change.
+    #[inline]
+    pub fn last_change(&self) -> Result<LastChange> {
         let word = self.block.changed[self.no.row()].load();
-        Number::decode(word).ok_or_else(|| self.damage(Column::Changed, word))
+        LastChange::decode(word).ok_or_else(|| self.damage(Column::Changed, word))
     }
 
     /// Its UID.

@@ -14,11 +14,10 @@ use std::fs::File;
 use std::time::Duration;
 
 use crate::error::{Damage, Error, Result};
-use crate::format::block::{self, BLOCK_LEN, Block};
+use crate::format::block::{self, BLOCK_LEN, Block, LastChange};
 use crate::format::entry::{ALIGN, Entry};
 use crate::format::header::{HEADER_LEN, IndexId, Marks, at};
 use crate::format::status::Status;
-use crate::format::word::Number;
 use crate::format::{SlotNo, Uid};
 use crate::index::append::{Tail, reserve};
 use crate::index::walk::{Stretch, walk};
@@ -52,7 +51,7 @@ impl SlotData {
         block.entry_at[row].store(self.entry_at);
         block.hash[row].store(self.hash);
         block.inode[row].store(self.inode);
-        block.changed[row].store(Number::encode(changed));
+        block.changed[row].store(LastChange { number: changed, moved: false }.encode());
         block.status[row].store(self.status.encode());
         block.uid[row].store(block::encode_uid(self.uid, id, no));
     }
@@ -135,7 +134,7 @@ impl<'l> Writer<'l> {
     pub fn add(&mut self, bytes: &mut [u8], status: Status, hash: u64, inode: u64) -> Result<Uid> {
         let next = self.last_uid.checked_add(1).and_then(Uid::new);
         let uid = next.ok_or_else(|| Error::UidsExhausted { path: self.index.dir.path().to_path_buf() })?;
-        let entry_at = self.append(bytes, uid)?;
+        let entry_at = self.append(bytes, uid, self.change())?;
         self.last_uid = uid.get();
         self.added.push(SlotData { uid, status, entry_at, hash, inode });
         Ok(uid)
@@ -153,9 +152,10 @@ impl<'l> Writer<'l> {
         self.add(&mut bytes, Status::EXPUNGED, hash, 0).map(drop)
     }
 
-    /// Gives a published message a new entry under its old UID.
-    pub fn renew(&mut self, slot: SlotNo, bytes: &mut [u8], data: SlotData) -> Result<()> {
-        let entry_at = self.append(bytes, data.uid)?;
+    /// Gives a published message a new entry under its old UID. `added` is what the old one had, if this is no news for
+    /// who has heard of the message; else it counts as added once more.
+    pub fn renew(&mut self, slot: SlotNo, bytes: &mut [u8], data: SlotData, added: Option<u64>) -> Result<()> {
+        let entry_at = self.append(bytes, data.uid, added.unwrap_or(self.change()))?;
         self.changes.push(Change::Entry(slot, SlotData { entry_at, ..data }));
         Ok(())
     }
@@ -175,12 +175,12 @@ impl<'l> Writer<'l> {
         self.added.len() + self.changes.len()
     }
 
-    fn append(&mut self, bytes: &mut [u8], uid: Uid) -> Result<u64> {
+    fn append(&mut self, bytes: &mut [u8], uid: Uid, added: u64) -> Result<u64> {
         if self.tail.is_large() {
             self.write_entries()?;
         }
         let at = self.tail.end();
-        self.index.seal.close(bytes, at, uid, self.change());
+        self.index.seal.close(bytes, at, uid, added);
         self.tail.push(bytes);
         Ok(at)
     }
@@ -366,8 +366,10 @@ impl Index {
 
     fn store_change(&self, change: Change, number: u64) {
         let slot = |no| self.slot(no).expect("changes are made to published slots");
-        let set_status = |slot: &Slot<'_>, status: Status| {
-            slot.block().changed[slot.no().row()].store(Number::encode(number));
+        let set_status = |slot: &Slot<'_>, status: Status, renamed: bool| {
+            let left = |before: Status| before.sub() != status.sub() && !status.has(Status::EXPUNGED);
+            let moved = renamed || slot.status().is_ok_and(left);
+            slot.block().changed[slot.no().row()].store(LastChange { number, moved }.encode());
             slot.block().status[slot.no().row()].store(status.encode());
         };
         let set_hints = |slot: &Slot<'_>, hash, inode| {
@@ -375,12 +377,13 @@ impl Index {
             slot.block().inode[slot.no().row()].store(inode);
         };
         match change {
-            Change::Status(no, status) => set_status(&slot(no), status),
+            Change::Status(no, status) => set_status(&slot(no), status, false),
             Change::Entry(no, data) => {
                 let slot = slot(no);
                 slot.block().entry_at[no.row()].store(data.entry_at);
+                let renamed = slot.hash() != data.hash;
                 set_hints(&slot, data.hash, data.inode);
-                set_status(&slot, data.status);
+                set_status(&slot, data.status, renamed);
             }
             Change::Hints(no, hash, inode) => set_hints(&slot(no), hash, inode),
         }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::dir::Dir;
 use crate::error::{Damage, Error, Result};
+use crate::format::block::LastChange;
 use crate::format::header::{self, HEADER_LEN, Marks};
 use crate::format::status::Status;
-use crate::format::word::Number;
 use crate::format::{SlotNo, Uid};
 use crate::index::generation::{counter_after, generations, remove_others};
 use crate::index::{Index, OFFSETS, Slot, Snapshot};
@@ -76,6 +76,13 @@ impl Index {
     fn recover(&mut self) -> Result<()> {
         let header = self.header();
         let marks = header.marks().unwrap_or(Marks::NONE);
+        let change = counter_after(header.counter().max(header.oldest()).unwrap_or(0));
+        // A kill loses nothing that was stored. With the machine, change numbers may have been lost and flags not: then
+        // nobody can tell any more what changed before. This comes first, for afterwards the boot is the running one.
+        if header.boot() != Some(boot_id()?) || header.oldest().is_none() || header.counter().is_none() {
+            header.set_counter(change);
+            header.set_oldest(change);
+        }
         self.begin_writing(marks)?;
         remove_others(&self.dir, self.identity.generation)?;
         // A kill cannot tear this word. Without it nobody can tell lost slots from those that were never published.
@@ -94,11 +101,10 @@ impl Index {
         if header.accounted().is_none() {
             header.set_accounted(HEADER_LEN as u64); // the next writer looks at every entry
         }
-        let change = counter_after(header.counter().max(header.oldest()).unwrap_or(0));
         for no in (0..good).map(SlotNo) {
             let slot = self.slot(no).expect("within capacity");
             if slot.changed().is_err() {
-                slot.block().changed[no.row()].store(Number::encode(change));
+                slot.block().changed[no.row()].store(LastChange { number: change, moved: false }.encode());
             }
             if slot.status().is_err() {
                 // The next listing finds the name, or that the mail is gone.
@@ -112,7 +118,6 @@ impl Index {
                 header.set_stamp(sub, &Stamp { settled: false, ..stamp });
             }
         }
-        header.set_oldest(change);
         header.set_counter(change);
         self.burnt = burnt;
         Ok(())

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod cat;
+pub mod changes;
 pub mod check;
 pub mod count;
 pub mod flag;

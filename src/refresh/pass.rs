@@ -354,8 +354,12 @@ impl<'a> Refresh<'a> {
                 }
             }
             Verdict::Renew => {
-                let uid = self.writer.index().slot(slot).expect("published").uid()?;
-                self.writer.renew(slot, entry, SlotData { uid, status, entry_at: 0, hash, inode })?;
+                let old = self.writer.index().slot(slot).expect("published");
+                // Who follows the changes wants to hear of mail that can be read at last, but not of a new name, as of new
+                // mail.
+                let (uid, added) = (old.uid()?, self.entries.read(&old)?.added);
+                let data = SlotData { uid, status, entry_at: 0, hash, inode };
+                self.writer.renew(slot, entry, data, is_renamed.then_some(added))?;
                 if is_renamed {
                     renamed.insert(slot);
                     self.so_far.report.renamed += 1;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::mailbox::{Mailbox, Run, mail, maildex};
 
-const VERBS: [(&str, &str); 8] = [
+const VERBS: [(&str, &str); 9] = [
     ("build", "Make the index of a folder, or bring it up to date"),
     ("list", "List messages, one a line"),
     ("count", "Print how many messages there are"),
@@ -12,6 +12,7 @@ const VERBS: [(&str, &str); 8] = [
     ("cat", "Print mails as they are"),
     ("flag", "Set and clear flags, in place"),
     ("inc", "Take new mail up: move what is in new/ to cur/"),
+    ("changes", "Print what changed since a token"),
     ("check", "Look for damage in the index of a folder, and change nothing"),
 ];
 

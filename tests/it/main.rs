@@ -6,6 +6,7 @@ mod build_guard;
 mod build_identity;
 mod build_model;
 mod cat;
+mod changes;
 mod check;
 mod cli;
 mod concurrent;
