@@ -97,7 +97,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__build)
-            opts="-q -h --full --accept-removals --wait --json --quiet --help"
+            opts="-r -q -h --full --accept-removals --recursive --wait --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -159,7 +159,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__check)
-            opts="-q -h --quiet --help"
+            opts="-r -q -h --recursive --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -173,7 +173,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__count)
-            opts="-q -h --no-refresh --quiet --help"
+            opts="-r -q -h --recursive --no-refresh --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -385,7 +385,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__list)
-            opts="-0 -q -h --json --paths --uids --null --sort --reverse --limit --last --exit-code --no-refresh --quiet --help"
+            opts="-r -0 -q -h --recursive --json --paths --uids --null --sort --reverse --limit --last --exit-code --no-refresh --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

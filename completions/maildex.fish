@@ -40,6 +40,7 @@ complete -c maildex -n "__fish_maildex_needs_command" -f -a "help" -d 'Print thi
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l full -d 'List both directories, even if they seem unchanged'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l accept-removals -d 'Believe it when most of the mail is gone at once'
+complete -c maildex -n "__fish_maildex_using_subcommand build" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l json -d 'Print what was done as one JSON object'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -51,6 +52,7 @@ from\t'Sender'
 subject\t'Subject, without Re:'"
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l limit -d 'No more than N, from the start' -r
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l last -d 'No more than N, from the end' -r
+complete -c maildex -n "__fish_maildex_using_subcommand list" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l json -d 'One JSON object a message'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l paths -d 'The path of each message\'s file'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l uids -d 'The UID of each message'
@@ -60,6 +62,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand list" -l exit-code -d 'E
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand count" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -93,6 +96,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand changes" -l json -d 'One
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand check" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes check help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'

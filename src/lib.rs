@@ -15,7 +15,7 @@
 //!
 //! The layers, each of which knows only those before it: [`maildir`] is the folder as other programs see it, [`mod@format`]
 //! the bytes of our files, [`map`] the fence around mapped memory, [`lock`] the folder lock, [`index`] opens, finds,
-//! publishes and recovers, [`folder`] puts these together, [`refresh`] brings the index up to date, [`query`] says which
+//! publishes and recovers, [`folder`] puts these together, [`tree`] finds all folders below a directory, [`refresh`] brings the index up to date, [`query`] says which
 //! messages are meant, [`sample`] makes up a folder to try things on, and [`ops`] has one function for each thing that a
 //! user can ask for.
 #![deny(unsafe_code)]
@@ -34,5 +34,6 @@ pub mod query;
 pub mod refresh;
 pub mod sample;
 mod system;
+pub mod tree;
 
 pub use error::{Error, Result};

@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,8 +9,9 @@ use maildex::ops::build::{Options, Progress, Report, build};
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
+use crate::cli::tree::Recursive;
 use crate::cli::waiting::{self, Waiting};
-use crate::cli::{json, signals, text};
+use crate::cli::{json, signals, terminal, text};
 
 /// Work shorter than this needs no progress bar.
 const BAR_AFTER: Duration = Duration::from_millis(300);
@@ -21,7 +23,9 @@ Examples:
   From cron, without a word if all is well, and soon given up while another program writes:
     maildex build ~/Maildir --quiet --wait 5
   After a disk was repaired: look at everything again, and mend what can be mended:
-    maildex build ~/Maildir --full";
+    maildex build ~/Maildir --full
+  All folders below a directory:
+    maildex build -r ~/Maildir";
 
 /// Make the index of a folder, or bring it up to date
 ///
@@ -39,6 +43,8 @@ pub struct Args {
     #[arg(long)]
     accept_removals: bool,
     #[command(flatten)]
+    recursive: Recursive,
+    #[command(flatten)]
     waiting: Waiting,
     /// Print what was done as one JSON object
     #[arg(long)]
@@ -46,18 +52,24 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let folder = Folder::open(&args.folder)?;
+    args.recursive.each(&args.folder, out, |path, out| build_one(args, path, out))
+}
+
+fn build_one(args: &Args, path: &Path, out: &mut Output) -> anyhow::Result<Exit> {
+    let folder = Folder::open(path)?;
     let options = Options { full: args.full, accept_removals: args.accept_removals, heal: true };
     let mut bar = Bar::new(out.shows_progress());
-    let done = build(&folder, options, args.waiting.time, &mut waiting::tell(&args.folder, out), &mut |progress| {
-        bar.show(progress)
-    });
+    let done =
+        build(&folder, options, args.waiting.time, &mut waiting::tell(path, out), &mut |progress| bar.show(progress));
     bar.clear();
     let report = done?;
-    problems(&report, &args.folder, out);
+    problems(&report, path, out);
     if args.json {
-        json::report(out.stdout(), &args.folder, &report)?;
+        json::report(out.stdout(), path, &report)?;
     } else if out.width().is_some() {
+        if args.recursive.recursive {
+            write!(out.stdout(), "{}: ", terminal::escaped(&path.to_string_lossy()))?;
+        }
         out.line(summary(&report))?;
     }
     Ok(if report.is_clean() { Exit::Done } else { Exit::Some })

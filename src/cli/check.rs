@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use maildex::folder::Folder;
 use maildex::ops::check::check;
@@ -7,6 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::terminal::escaped;
 use crate::cli::text;
+use crate::cli::tree::Recursive;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,10 +23,16 @@ Examples:
 pub struct Args {
     /// Mail folder
     pub folder: PathBuf,
+    #[command(flatten)]
+    recursive: Recursive,
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let found = check(&mut Folder::open(&args.folder)?)?;
+    args.recursive.each(&args.folder, out, check_one)
+}
+
+fn check_one(path: &Path, out: &mut Output) -> anyhow::Result<Exit> {
+    let found = check(&mut Folder::open(path)?)?;
     for note in &found.notes {
         out.note(note);
     }
@@ -34,10 +41,10 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     }
     if found.damage.is_empty() {
         let messages = text::count(found.messages, "message");
-        out.line(format_args!("{}: {messages}, no damage", args.folder.display()))?;
+        out.line(format_args!("{}: {messages}, no damage", path.display()))?;
         return Ok(Exit::Done);
     }
-    let build = format!("maildex build {} --full", args.folder.display());
+    let build = format!("maildex build {} --full", path.display());
     out.hint(format_args!("{build} mends what it can without changing a UID"));
     Ok(Exit::No)
 }

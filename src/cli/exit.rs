@@ -11,7 +11,7 @@ use maildex::query::Query;
 use crate::cli::output::Output;
 
 /// How the program ends; `EXIT STATUS` in the man page is made from this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// Done, also when there was nothing to do.
     Done,
@@ -89,12 +89,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Tells why nothing came of it. A reader that closed the pipe has had enough, which is no error.
-pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
+/// Whether a reader has closed the pipe.
+pub fn is_closed(error: &anyhow::Error) -> bool {
     let closed = |error: &(dyn std::error::Error + 'static)| {
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
-    if error.chain().any(closed) {
+    error.chain().any(closed)
+}
+
+/// Tells why nothing came of it. A reader that closed the pipe has had enough, which is no error.
+pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
+    if is_closed(error) {
         return Exit::Done;
     }
     let Some(known) = error.downcast_ref::<Error>() else {

@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -13,6 +13,7 @@ use maildex::query::Query;
 use crate::cli::exit::Exit;
 use crate::cli::json::{self, Records, cannot_write};
 use crate::cli::output::Output;
+use crate::cli::tree::Recursive;
 use crate::cli::{reading, terminal, text};
 
 const EXAMPLES: &str = "\
@@ -33,6 +34,9 @@ Examples:
 /// On a terminal: UID, flags, date, sender, subject. In a pipe: the same and more, separated by tabs, for scripts: UID,
 /// directory (new or cur), flags, date (RFC 3339, UTC), size in bytes, sender, subject; - stands for an empty field,
 /// and control characters are escaped. Columns are only ever added at the end.
+///
+/// With -r the folders come one after the other, orders and limits count in each of them, and in a pipe the folder is
+/// one more column, the eighth.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -41,6 +45,8 @@ pub struct Args {
     /// List only these: a UID set (3, 1:9,12, 100:*) or search keys such as unseen, flagged, new
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
+    #[command(flatten)]
+    recursive: Recursive,
     /// One JSON object a message
     #[arg(long, group = "format")]
     json: bool,
@@ -48,7 +54,7 @@ pub struct Args {
     #[arg(long, group = "format")]
     paths: bool,
     /// The UID of each message
-    #[arg(long, group = "format")]
+    #[arg(long, group = "format", conflicts_with = "recursive")]
     uids: bool,
     /// End each path or UID with a NUL, for xargs -0
     #[arg(short = '0', long, conflicts_with = "json")]
@@ -108,17 +114,27 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         limit: args.limit,
         last: args.last,
     };
-    let mut folder = reading::open(&args.folder, !args.no_refresh, out)?;
-    let mut records = Records::new(&args.folder, &mut folder)?;
+    let mut found = false;
+    let exit = args.recursive.each(&args.folder, out, |path, out| {
+        found |= list_one(args, &selection, path, out)? > 0;
+        Ok(Exit::Done)
+    })?;
+    Ok(if exit == Exit::Done && args.exit_code && !found { Exit::No } else { exit })
+}
+
+/// Lists the messages of one folder; returns how many.
+fn list_one(args: &Args, selection: &Selection, path: &Path, out: &mut Output) -> anyhow::Result<usize> {
+    let mut folder = reading::open(path, !args.no_refresh, out)?;
+    let mut records = Records::new(path, &mut folder)?;
     let maildir = std::sync::Arc::clone(folder.maildir());
     let mut names = Names::default();
     let (mut bad, mut unprintable, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     let end: &[u8] = if args.null { b"\0" } else { b"\n" };
-    let mut row = Row::new(out.width());
+    let mut row = Row::new(out.width(), args.recursive.recursive.then_some(path));
     let stdout = out.stdout();
     let visited = list(
         &folder.complete_index()?.snapshot()?,
-        &selection,
+        selection,
         &mut |message| {
             if args.json {
                 return records.with(message, &mut |record| json::line(stdout, record));
@@ -150,7 +166,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     for uid in gone {
         out.problem(format_args!("UID {uid}: its file is gone"));
     }
-    Ok(if visited == 0 && args.exit_code { Exit::No } else { Exit::Done })
+    Ok(visited)
 }
 
 /// RFC 3339, in UTC.
@@ -158,28 +174,43 @@ const DATES: DateTimePrinter = DateTimePrinter::new();
 
 /// How a line looks.
 enum Row {
-    /// For scripts; the line is made here and handed on whole.
-    Tabs(Vec<u8>),
-    /// For people: columns of this terminal width, and times of this zone.
-    Columns { width: usize, zone: TimeZone },
+    /// For scripts; the line is made here and handed on whole. With what ends it: the folder, if there are several.
+    Tabs(Vec<u8>, Vec<u8>),
+    /// For people: columns of this terminal width, and times of this zone; and before the first one a heading.
+    Columns { width: usize, zone: TimeZone, heading: Option<String> },
 }
 
 impl Row {
-    fn new(width: Option<usize>) -> Row {
-        match width {
-            Some(width) => Row::Columns { width, zone: TimeZone::system() },
-            None => Row::Tabs(Vec::new()),
-        }
+    /// `folder` where it is one of several.
+    fn new(width: Option<usize>, folder: Option<&Path>) -> Row {
+        let folder = folder.map(Path::to_string_lossy);
+        let Some(width) = width else {
+            let mut end = Vec::new();
+            if let Some(folder) = folder {
+                end.push(b'\t');
+                text::field(&mut end, &folder).expect("a Vec takes everything");
+            }
+            end.push(b'\n');
+            return Row::Tabs(Vec::new(), end);
+        };
+        let heading = folder.map(|folder| format!("{}:", terminal::escaped(&folder)));
+        Row::Columns { width, zone: TimeZone::system(), heading }
     }
 
     fn write(&mut self, out: &mut impl Write, message: &Message<'_>) -> io::Result<()> {
         match self {
-            Row::Tabs(line) => {
+            Row::Tabs(line, end) => {
                 line.clear();
                 tabs(line, message)?;
+                line.extend_from_slice(end);
                 out.write_all(line)
             }
-            Row::Columns { width, zone } => writeln!(out, "{}", columns(message, *width, zone).trim_end()),
+            Row::Columns { width, zone, heading } => {
+                if let Some(heading) = heading.take() {
+                    writeln!(out, "{heading}")?;
+                }
+                writeln!(out, "{}", columns(message, *width, zone).trim_end())
+            }
         }
     }
 }
@@ -206,9 +237,7 @@ fn tabs(line: &mut Vec<u8>, message: &Message<'_>) -> io::Result<()> {
     line.push(b'\t');
     text::field(line, entry.from)?;
     line.push(b'\t');
-    text::field(line, entry.subject)?;
-    line.push(b'\n');
-    Ok(())
+    text::field(line, entry.subject)
 }
 
 pub fn columns(message: &Message<'_>, width: usize, zone: &TimeZone) -> String {

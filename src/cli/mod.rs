@@ -23,6 +23,7 @@ mod signals;
 mod state;
 mod terminal;
 mod text;
+mod tree;
 mod waiting;
 
 use std::path::Path;

@@ -23,3 +23,4 @@ mod mailbox;
 mod oracle;
 mod sample;
 mod show;
+mod tree;
