@@ -31,6 +31,9 @@ _maildex() {
             maildex,count)
                 cmd="maildex__subcmd__count"
                 ;;
+            maildex,demo)
+                cmd="maildex__subcmd__demo"
+                ;;
             maildex,flag)
                 cmd="maildex__subcmd__flag"
                 ;;
@@ -61,6 +64,9 @@ _maildex() {
             maildex__subcmd__help,count)
                 cmd="maildex__subcmd__help__subcmd__count"
                 ;;
+            maildex__subcmd__help,demo)
+                cmd="maildex__subcmd__help__subcmd__demo"
+                ;;
             maildex__subcmd__help,flag)
                 cmd="maildex__subcmd__help__subcmd__flag"
                 ;;
@@ -83,7 +89,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --help --version build list count show cat flag inc changes check help"
+            opts="-q -h -V --quiet --help --version build list count show cat flag inc changes check demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -186,6 +192,24 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__demo)
+            opts="-q -h --messages --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --messages)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__flag)
             opts="-0 --root --batch --null --query --dry-run --wait --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -213,7 +237,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count show cat flag inc changes check help"
+            opts="build list count show cat flag inc changes check demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -283,6 +307,20 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help__subcmd__count)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__demo)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -59,8 +59,10 @@ fn build_one(args: &Args, path: &Path, out: &mut Output) -> anyhow::Result<Exit>
     let folder = Folder::open(path)?;
     let options = Options { full: args.full, accept_removals: args.accept_removals, heal: true };
     let mut bar = Bar::new(out.shows_progress());
-    let done =
-        build(&folder, options, args.waiting.time, &mut waiting::tell(path, out), &mut |progress| bar.show(progress));
+    let done = build(&folder, options, args.waiting.time, &mut waiting::tell(path, out), &mut |progress| {
+        bar.show(progress);
+        until_asked(progress)
+    });
     bar.clear();
     let report = done?;
     problems(&report, path, out);
@@ -82,18 +84,18 @@ pub fn until_asked(_: Progress) -> ControlFlow<()> {
 }
 
 /// A progress bar that comes when the work takes long enough to wonder about.
-struct Bar {
+pub struct Bar {
     drawn: ProgressBar,
     since: Instant,
     visible: bool,
 }
 
 impl Bar {
-    fn new(visible: bool) -> Bar {
+    pub fn new(visible: bool) -> Bar {
         Bar { drawn: ProgressBar::hidden(), since: Instant::now(), visible }
     }
 
-    fn show(&mut self, progress: Progress) -> ControlFlow<()> {
+    pub fn show(&mut self, progress: Progress) {
         if self.visible && self.drawn.is_hidden() && self.since.elapsed() > BAR_AFTER {
             let style = ProgressStyle::with_template("{bar:32} {pos}/{len} messages, {per_sec}, {eta} left");
             self.drawn = ProgressBar::new(0).with_style(style.expect("the template is right"));
@@ -102,11 +104,12 @@ impl Bar {
             self.drawn.set_length(progress.total as u64);
             self.drawn.set_position(progress.done as u64);
         }
-        until_asked(progress)
     }
 
-    fn clear(&self) {
+    /// Takes it away; the next one comes in its own time.
+    pub fn clear(&mut self) {
         self.drawn.finish_and_clear();
+        *self = Bar::new(self.visible);
     }
 }
 
@@ -145,7 +148,7 @@ pub fn problems(report: &Report, folder: &Path, out: &mut Output) {
 }
 
 /// One line: what is there, and what changed.
-fn summary(report: &Report) -> String {
+pub fn summary(report: &Report) -> String {
     let mut parts = vec![text::count(report.total, "message")];
     let changes = [
         (report.added, "added"),

@@ -240,6 +240,7 @@ fn tabs(line: &mut Vec<u8>, message: &Message<'_>) -> io::Result<()> {
     text::field(line, entry.subject)
 }
 
+/// A line for people, of exactly this width or with spaces at its end.
 pub fn columns(message: &Message<'_>, width: usize, zone: &TimeZone) -> String {
     let entry = &message.entry;
     let seconds = entry.date.unwrap_or(entry.received_ns.div_euclid(1_000_000_000));

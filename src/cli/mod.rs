@@ -5,6 +5,7 @@ mod cat;
 mod changes;
 mod check;
 mod count;
+mod demo;
 mod exit;
 mod flag;
 #[cfg(feature = "generate")]
@@ -18,6 +19,7 @@ mod messages;
 mod output;
 mod reading;
 mod renamed;
+mod shell;
 mod show;
 mod signals;
 mod state;
@@ -61,6 +63,7 @@ enum Verb {
     Inc(inc::Args),
     Changes(changes::Args),
     Check(check::Args),
+    Demo(demo::Args),
     #[cfg(feature = "generate")]
     #[command(hide = true)]
     Generate(generate::Args),
@@ -78,6 +81,7 @@ impl Verb {
             Verb::Inc(args) => inc::run(args, out),
             Verb::Changes(args) => changes::run(args, out),
             Verb::Check(args) => check::run(args, out),
+            Verb::Demo(args) => demo::run(args, out),
             #[cfg(feature = "generate")]
             Verb::Generate(args) => generate::run(args, out),
         }
@@ -94,6 +98,7 @@ impl Verb {
             Verb::Inc(args) => &args.folder,
             Verb::Changes(args) => &args.folder,
             Verb::Check(args) => &args.folder,
+            Verb::Demo(args) => &args.dir,
             #[cfg(feature = "generate")]
             Verb::Generate(args) => &args.dir,
         }

@@ -5,6 +5,7 @@ pub mod cat;
 pub mod changes;
 pub mod check;
 pub mod count;
+pub mod demo;
 pub mod flag;
 pub mod inc;
 pub mod list;

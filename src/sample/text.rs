@@ -237,12 +237,12 @@ fn subject(thread: &Thread, list: Option<&str>) -> (String, String) {
     let tag = list.map(|list| format!("[{list}] ")).unwrap_or_default();
     let prefix = format!("{reply}{tag}");
     random.next();
-    if random.chance(50) {
+    if random.chance(80) {
         let (text, encoded) = random.pick(&ENCODED);
         return (prefix.clone() + text, prefix + encoded);
     }
     let mut words: Vec<&str> = (0..2 + random.below(8)).map(|_| random.pick(&WORDS)).collect();
-    let is_ascii = random.chance(800);
+    let is_ascii = random.chance(750);
     if !is_ascii {
         words.insert(random.below(words.len()), random.pick(&WORDS_8BIT));
     }

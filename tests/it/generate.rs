@@ -209,7 +209,7 @@ fn bash_completes_verbs_and_options() {
 
 #[test]
 fn every_example_works_when_pasted() {
-    let mail = Mailbox::new();
+    let mail = Mailbox::in_memory();
     sample::write(&mail.path(), 0..200).expect("write");
     mail.run(["build"]).ok();
     let home = mail.path().parent().expect("it has one").to_path_buf();

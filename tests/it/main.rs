@@ -12,6 +12,7 @@ mod cli;
 mod concurrent;
 mod count;
 mod crash;
+mod demo;
 mod flag;
 mod format;
 mod generate;
