@@ -28,6 +28,9 @@ _maildex() {
             maildex,check)
                 cmd="maildex__subcmd__check"
                 ;;
+            maildex,compact)
+                cmd="maildex__subcmd__compact"
+                ;;
             maildex,count)
                 cmd="maildex__subcmd__count"
                 ;;
@@ -46,6 +49,9 @@ _maildex() {
             maildex,list)
                 cmd="maildex__subcmd__list"
                 ;;
+            maildex,replace)
+                cmd="maildex__subcmd__replace"
+                ;;
             maildex,show)
                 cmd="maildex__subcmd__show"
                 ;;
@@ -60,6 +66,9 @@ _maildex() {
                 ;;
             maildex__subcmd__help,check)
                 cmd="maildex__subcmd__help__subcmd__check"
+                ;;
+            maildex__subcmd__help,compact)
+                cmd="maildex__subcmd__help__subcmd__compact"
                 ;;
             maildex__subcmd__help,count)
                 cmd="maildex__subcmd__help__subcmd__count"
@@ -79,6 +88,9 @@ _maildex() {
             maildex__subcmd__help,list)
                 cmd="maildex__subcmd__help__subcmd__list"
                 ;;
+            maildex__subcmd__help,replace)
+                cmd="maildex__subcmd__help__subcmd__replace"
+                ;;
             maildex__subcmd__help,show)
                 cmd="maildex__subcmd__help__subcmd__show"
                 ;;
@@ -89,7 +101,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --help --version build list count show cat flag inc changes check demo help"
+            opts="-q -h -V --quiet --help --version build list count show cat flag inc changes replace compact check demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -178,6 +190,28 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__compact)
+            opts="-r -q -h --if-dead --wait --force --recursive --json --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --if-dead)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__count)
             opts="-r -q -h --recursive --no-refresh --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -237,7 +271,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count show cat flag inc changes check demo help"
+            opts="build list count show cat flag inc changes replace compact check demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -293,6 +327,20 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__compact)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -390,6 +438,20 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__help__subcmd__replace)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -438,6 +500,24 @@ _maildex() {
                     return 0
                     ;;
                 --last)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__replace)
+            opts="-q -h --wait --json --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

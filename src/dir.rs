@@ -4,6 +4,7 @@
 //! be renamed under us, and never through a symbolic link or a second hard link, so that nobody can plant a name and
 //! have us write into another file.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -71,18 +72,20 @@ impl Dir {
         // NONBLOCK: a fifo planted under the name must not stop us.
         let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let path = || self.path.join(name);
-        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(self.not_ours(name)),
-            Err(errno) => return Err(Error::io("cannot open", path())(errno)),
-        };
-        let stat = rustix::fs::fstat(&fd).map_err(Error::io("cannot stat", path()))?;
-        match strange(&stat) {
-            // Unlinked between open and stat: gone, as if it had been a moment earlier.
-            Some(_) if stat.st_nlink == 0 => Ok(None),
-            Some(found) => Err(Error::NotOurs { path: path(), found }),
-            None => Ok(Some(File::from(fd))),
+        loop {
+            let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(self.not_ours(name)),
+                Err(errno) => return Err(Error::io("cannot open", path())(errno)),
+            };
+            let stat = rustix::fs::fstat(&fd).map_err(Error::io("cannot stat", path()))?;
+            match strange(&stat) {
+                // Unlinked since: the name is gone, or stands for the file that has taken its place.
+                Some(_) if stat.st_nlink == 0 => {}
+                Some(found) => return Err(Error::NotOurs { path: path(), found }),
+                None => return Ok(Some(File::from(fd))),
+            }
         }
     }
 
@@ -126,10 +129,10 @@ impl Dir {
     }
 
     /// Gives a file made by [`Dir::create_unnamed`] its name; `EXIST` if that is taken.
-    pub fn link_unnamed(&self, file: &File, name: &str) -> Result<(), Errno> {
+    pub fn link_unnamed(&self, file: &File, name: impl AsRef<OsStr>) -> Result<(), Errno> {
         use std::os::fd::AsRawFd;
         let source = format!("/proc/self/fd/{}", file.as_raw_fd());
-        rustix::fs::linkat(rustix::fs::CWD, source, &self.fd, name, AtFlags::SYMLINK_FOLLOW)
+        rustix::fs::linkat(rustix::fs::CWD, source, &self.fd, name.as_ref(), AtFlags::SYMLINK_FOLLOW)
     }
 
     /// The file that a name stands for now; `None` if there is none.

@@ -74,6 +74,13 @@ pub enum Error {
         /// The holder was asked to let go.
         asked: bool,
     },
+    /// Others keep the folder open, and have not closed it although they were asked.
+    StillOpen {
+        /// The folder.
+        path: PathBuf,
+        /// Who, as far as it can be seen.
+        who: Vec<String>,
+    },
     /// The folder lock was taken away while we worked.
     LockLost {
         /// The lockfile.
@@ -137,6 +144,18 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         refusal: Refusal,
+    },
+    /// One message is to be named, and it were none or several.
+    NotOne {
+        /// The folder.
+        path: PathBuf,
+        /// How many it were.
+        found: usize,
+    },
+    /// A mail without a byte was given.
+    NoContents {
+        /// The folder.
+        path: PathBuf,
     },
     /// Files of the index that only a build can bring in order.
     NeedsBuild {
@@ -210,6 +229,7 @@ impl Error {
             | Error::Damaged(Damage { path, .. })
             | Error::Version { path, .. }
             | Error::Locked { path, .. }
+            | Error::StillOpen { path, .. }
             | Error::LockLost { path }
             | Error::UidsExhausted { path }
             | Error::NoMessage { path, .. }
@@ -220,6 +240,8 @@ impl Error {
             | Error::InTheWay { path, .. }
             | Error::Taken { path, .. }
             | Error::CannotFlag { path, .. }
+            | Error::NotOne { path, .. }
+            | Error::NoContents { path }
             | Error::NeedsBuild { path, .. }
             | Error::Guarded { path, .. } => Some(path),
             Error::Spec { .. } | Error::Query { .. } => None,
@@ -254,6 +276,9 @@ impl Error {
             }
             Error::Locked { asked: true, .. } => "it was asked to let go; try again, or wait longer with --wait".into(),
             Error::Locked { asked: false, .. } => "try again, or wait longer with --wait".into(),
+            Error::StillOpen { .. } => {
+                "try again, wait longer with --wait, or go on with --force: they will find the new files".into()
+            }
             Error::LockLost { .. } => {
                 "somebody removed it by hand, or wrote without it; see what is there with: maildex check".into()
             }
@@ -282,6 +307,8 @@ impl Error {
             Error::CannotFlag { refusal: Refusal::TooLong, .. } => {
                 "a file name has at most 255 bytes; give the mail a shorter one".into()
             }
+            Error::NotOne { .. } => "name one message, by UID, path or base name".into(),
+            Error::NoContents { .. } => "nothing was changed; did the command before the pipe fail?".into(),
             Error::NeedsBuild { path, .. } => format!("mend it with: maildex build {}", path.display()),
             Error::Spec { .. } => {
                 "a change of flags is +S, -F, +RS-T, =FS, +seen, or keyword letters one by one: +a,-b".into()
@@ -313,6 +340,10 @@ impl fmt::Display for Error {
             Error::Version { found, expected, .. } => write!(f, "format version {found}, expected {expected}"),
             Error::Locked { owner: Some(owner), .. } => write!(f, "{owner}"),
             Error::Locked { owner: None, .. } => write!(f, "locked by a process that cannot be named"),
+            Error::StillOpen { who, .. } if who.is_empty() => {
+                write!(f, "kept open by a process that cannot be named")
+            }
+            Error::StillOpen { who, .. } => write!(f, "kept open by {}", who.join(" and ")),
             Error::LockLost { .. } => write!(f, "the lockfile is no longer ours"),
             Error::UidsExhausted { .. } => write!(f, "all UIDs up to 4294967295 have been given out"),
             Error::NoMessage { wanted, .. } => write!(f, "no message {wanted}"),
@@ -330,6 +361,8 @@ impl fmt::Display for Error {
             Error::CannotFlag { refusal: Refusal::TooLong, .. } => {
                 write!(f, "its name is too long to take another flag")
             }
+            Error::NotOne { found, .. } => write!(f, "found {found} messages, expected one"),
+            Error::NoContents { .. } => write!(f, "found nothing on standard input, expected a mail"),
             Error::NeedsBuild { why, .. } => write!(f, "the index must be mended first: {why}"),
             Error::Spec { spec, expected } => write!(f, "flags: found {spec:?}, expected {expected}"),
             Error::Token { why, .. } => write!(f, "the token cannot be used: {why}"),

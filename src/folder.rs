@@ -7,7 +7,7 @@ use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::format::header::Marks;
 use crate::index::Index;
-use crate::lock::{Lock, Owner, Wait};
+use crate::lock::{Lock, Owner, Presence, Wait, is_closing};
 use crate::maildir::Maildir;
 
 /// A mail folder.
@@ -16,6 +16,18 @@ pub struct Folder {
     maildir: Arc<Maildir>,
     dir: Arc<Dir>,
     index: Option<Index>,
+    stay: Stay,
+}
+
+/// Whether the folder is kept open for long, so that a compaction has to ask.
+#[derive(Debug)]
+enum Stay {
+    /// For one operation only.
+    No,
+    /// It is, and others can see that.
+    Open { _presence: Presence },
+    /// It is, but somebody has asked to close.
+    Closed,
 }
 
 impl Folder {
@@ -24,7 +36,37 @@ impl Folder {
         let dir = Arc::new(Dir::open(path)?);
         // A folder that has an index has been a Maildir; if its directories are gone that is for the guard to judge.
         let indexed = dir.id_of(crate::index::OFFSETS)?.is_some();
-        Ok(Folder { maildir: Arc::new(Maildir::new(Arc::clone(&dir), indexed)?), dir, index: None })
+        Ok(Folder { maildir: Arc::new(Maildir::new(Arc::clone(&dir), indexed)?), dir, index: None, stay: Stay::No })
+    }
+
+    /// Says that this folder is kept open, for programs that run for long. They call [`Folder::attend`] whenever
+    /// `maildex.close` was touched, and before they use the folder after a while.
+    pub fn stay_open(&mut self) -> Result<()> {
+        if matches!(self.stay, Stay::No) {
+            self.stay = Stay::Closed;
+        }
+        self.attend()
+    }
+
+    /// Answers a compaction: closes the index while somebody asks for that, and comes back afterwards. Takes no lock and
+    /// never waits.
+    pub fn attend(&mut self) -> Result<()> {
+        match self.stay {
+            Stay::No => {}
+            Stay::Open { .. } => {
+                if is_closing(&self.dir)? {
+                    self.index = None;
+                    self.stay = Stay::Closed;
+                }
+            }
+            Stay::Closed => {
+                // Whoever may only read the folder keeps nobody from compacting it.
+                if let Ok(Some(presence)) = Presence::enter(&self.dir, &self.maildir.access()) {
+                    self.stay = Stay::Open { _presence: presence };
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Where it was when it was opened.

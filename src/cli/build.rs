@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use maildex::Error;
 use maildex::folder::Folder;
 use maildex::ops::build::{Options, Progress, Report, build};
 
@@ -114,8 +115,8 @@ impl Bar {
 }
 
 /// Tells what could not be dealt with.
-pub fn problems(report: &Report, folder: &Path, out: &mut Output) {
-    let folder = folder.display();
+pub fn problems(report: &Report, path: &Path, out: &mut Output) {
+    let folder = path.display();
     if let Some(why) = &report.rebuilt {
         let uids = if report.uids_lost == 0 { ", with the same UIDs" } else { "" };
         out.note(format_args!("{folder}: the index was made again{uids}, because of this: {why}"));
@@ -126,6 +127,12 @@ pub fn problems(report: &Report, folder: &Path, out: &mut Output) {
     }
     for (path, error) in &report.unreadable {
         out.problem(format_args!("{}: cannot read: {error}", path.display()));
+    }
+    if report.unnumbered > 0 {
+        let path = path.to_path_buf();
+        let (error, mails) = (Error::UidsExhausted { path }, text::count(report.unnumbered, "mail"));
+        out.problem(format_args!("{error}; {mails} not indexed"));
+        out.hint(error.hint().unwrap_or_default());
     }
     for (first, second) in &report.twins {
         let (first, second) = (first.display(), second.display());

@@ -108,12 +108,18 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
     };
     out.error(known, folder_hint(known, folder).or_else(|| known.hint()));
     match known {
-        Error::Query { .. } | Error::Spec { .. } | Error::Outside { .. } => Exit::Usage,
+        Error::Query { .. }
+        | Error::Spec { .. }
+        | Error::Outside { .. }
+        | Error::NotOne { .. }
+        | Error::NoContents { .. } => Exit::Usage,
         Error::NoMessage { .. } => Exit::Some,
         Error::Token { .. } => Exit::ListAgain,
-        Error::Locked { .. } | Error::Unfinished { .. } | Error::KeepsChanging { .. } | Error::LockLost { .. } => {
-            Exit::Busy
-        }
+        Error::Locked { .. }
+        | Error::StillOpen { .. }
+        | Error::Unfinished { .. }
+        | Error::KeepsChanging { .. }
+        | Error::LockLost { .. } => Exit::Busy,
         _ => Exit::Unusable,
     }
 }

@@ -177,7 +177,7 @@ fn run_in(
     if let Some(report) = &done.refreshed {
         build::problems(report, path, out);
     }
-    renamed::print(path, folder, &done.messages, args.json, out)?;
+    renamed::print(path, folder, done.messages.iter().map(|message| (message, None)), args.json, out)?;
     out.failed_all(&done.failed);
     Ok(())
 }

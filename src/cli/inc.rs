@@ -33,7 +33,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let mut folder = Folder::open(&args.folder)?;
     let done = inc(&mut folder, args.waiting.time, &mut waiting::tell(&args.folder, out), &mut build::until_asked)?;
     build::problems(&done.refreshed, &args.folder, out);
-    renamed::print(&args.folder, &mut folder, &done.messages, args.json, out)?;
+    renamed::print(&args.folder, &mut folder, done.messages.iter().map(|message| (message, None)), args.json, out)?;
     out.failed_all(&done.failed);
     Ok(Exit::Done)
 }

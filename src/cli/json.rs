@@ -16,6 +16,7 @@ use maildex::maildir::{Maildir, Sub};
 use maildex::ops::Message;
 use maildex::ops::build::Report;
 use maildex::ops::changes::{Event, Token};
+use maildex::ops::compact::Done;
 use maildex::ops::names::Names;
 use maildex::ops::rename::Renamed;
 use serde::Serialize;
@@ -183,18 +184,24 @@ struct Change<'a> {
     dir: &'static str,
     flags: String,
     keywords: Vec<String>,
-    /// `moved`, `flags`, or null if it had this name before.
+    /// `added` for new contents; else `moved`, `flags`, or null if it had this name before.
     event: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    was_uid: Option<u32>,
 }
 
 impl Records {
     /// Prints what became of a message's name.
-    pub fn renamed(&self, out: &mut impl Write, renamed: &Renamed) -> io::Result<()> {
+    pub fn renamed(&self, out: &mut impl Write, renamed: &Renamed, was_uid: Option<Uid>) -> io::Result<()> {
         let path = self.maildir.path_of(renamed.sub, &renamed.name);
         let (path, path_bytes) = lossy(path.as_os_str().as_encoded_bytes());
         let Name { base, flags, .. } = Name::parse(&renamed.name);
         let (base, base_bytes) = lossy(base);
-        let event = renamed.from.as_ref().map(|(sub, _)| if *sub == renamed.sub { "flags" } else { "moved" });
+        let event = match (&renamed.from, was_uid) {
+            (_, Some(_)) => Some("added"),
+            (Some((sub, _)), None) => Some(if *sub == renamed.sub { "flags" } else { "moved" }),
+            (None, None) => None,
+        };
         line(
             out,
             &Change {
@@ -210,6 +217,7 @@ impl Records {
                 flags: flags.to_string(),
                 keywords: self.keywords.of(flags),
                 event,
+                was_uid: was_uid.map(Uid::get),
             },
         )
     }
@@ -274,6 +282,39 @@ struct BuildRecord<'a> {
     duplicates: usize,
     held_back: usize,
     interrupted: bool,
+}
+
+#[derive(Default, Serialize)]
+struct CompactRecord<'a> {
+    v: u8,
+    folder: std::borrow::Cow<'a, str>,
+    compacted: bool,
+    kept: Option<usize>,
+    dropped: Option<usize>,
+    bytes_before: Option<u64>,
+    bytes_after: Option<u64>,
+    dead: Option<usize>,
+    messages: Option<usize>,
+    still_open: &'a [String],
+}
+
+/// What a compaction did.
+pub fn compacted(out: &mut impl Write, folder: &Path, done: &Done) -> io::Result<()> {
+    let record = CompactRecord { v: VERSION, folder: folder.to_string_lossy(), ..CompactRecord::default() };
+    let record = match done {
+        Done::Compacted { compacted, still_open } => CompactRecord {
+            compacted: true,
+            kept: Some(compacted.kept),
+            dropped: Some(compacted.dropped),
+            bytes_before: Some(compacted.bytes_before),
+            bytes_after: Some(compacted.bytes_after),
+            still_open,
+            ..record
+        },
+        Done::NotWorthIt { dead, of } => CompactRecord { dead: Some(*dead), messages: Some(*of), ..record },
+        Done::CalledOff => record,
+    };
+    line(out, &record)
 }
 
 /// What a build did.

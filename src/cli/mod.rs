@@ -4,6 +4,7 @@ mod build;
 mod cat;
 mod changes;
 mod check;
+mod compact;
 mod count;
 mod demo;
 mod exit;
@@ -19,6 +20,7 @@ mod messages;
 mod output;
 mod reading;
 mod renamed;
+mod replace;
 mod shell;
 mod show;
 mod signals;
@@ -62,6 +64,8 @@ enum Verb {
     Flag(flag::Args),
     Inc(inc::Args),
     Changes(changes::Args),
+    Replace(replace::Args),
+    Compact(compact::Args),
     Check(check::Args),
     Demo(demo::Args),
     #[cfg(feature = "generate")]
@@ -80,6 +84,8 @@ impl Verb {
             Verb::Flag(args) => flag::run(args, out),
             Verb::Inc(args) => inc::run(args, out),
             Verb::Changes(args) => changes::run(args, out),
+            Verb::Replace(args) => replace::run(args, out),
+            Verb::Compact(args) => compact::run(args, out),
             Verb::Check(args) => check::run(args, out),
             Verb::Demo(args) => demo::run(args, out),
             #[cfg(feature = "generate")]
@@ -97,6 +103,8 @@ impl Verb {
             Verb::Flag(args) => args.place(),
             Verb::Inc(args) => &args.folder,
             Verb::Changes(args) => &args.folder,
+            Verb::Replace(args) => &args.folder,
+            Verb::Compact(args) => &args.folder,
             Verb::Check(args) => &args.folder,
             Verb::Demo(args) => &args.dir,
             #[cfg(feature = "generate")]

@@ -6,7 +6,7 @@
 //! |-------:|-----:|-------------|-----------------------------------------------------------------------------------|
 //! |      0 |    8 | marker      | random for each index file, with bytes that neither UTF-8 nor a file name can hold |
 //! |      8 |    2 | len         | length of the entry, a multiple of 8                                              |
-//! |     10 |    2 | bits        | 0-6: text fields that were cut, in their order below; 7: header never read; 8: no mail, only raises UIDNEXT; 9: `in_reply_to` is the last id of references and not stored |
+//! |     10 |    2 | bits        | 0-6: text fields that were cut, in their order below; 7: header never read; 8: no mail, only raises UIDNEXT; 9: `in_reply_to` is the last id of references and not stored; 10: `was_uid` is there |
 //! |     12 |    4 | crc         | CRC32C of index id, offset of the entry, `len`, `bits`, and all that follows     |
 //! |     16 |    4 | uid         | UID                                                                               |
 //! |     20 |    4 | `header_crc`  | CRC32C of the header bytes that were read                                         |
@@ -15,7 +15,8 @@
 //! |     40 |    8 | date        | `Date:` in seconds since 1970, the least number if there is none                  |
 //! |     48 |    8 | size        | size of the file                                                                  |
 //! |     56 |   16 | lens        | lengths, u16 each, of the eight strings                                           |
-//! |     72 |      | strings     | base name (raw bytes), subject, from, to, cc, `message_id`, `in_reply_to`, references (UTF-8); zeros up to `len` |
+//! |     72 |      | strings     | base name (raw bytes), subject, from, to, cc, `message_id`, `in_reply_to`, references (UTF-8) |
+//! |        |    4 | `was_uid`   | if bit 10 is set: the UID of the mail whose contents this one replaces; then zeros up to `len` |
 //!
 //! The CRC holds the index id and the entry's own place, so that nothing that a mail contains can pass for an entry.
 
@@ -63,7 +64,7 @@ pub const BASE_MAX: usize = 1024;
 pub const ENTRY_MIN: usize = HEAD_LEN;
 
 /// The longest entry.
-pub const ENTRY_MAX: usize = (HEAD_LEN + BASE_MAX + (STRINGS - 1) * FIELD_MAX).next_multiple_of(8);
+pub const ENTRY_MAX: usize = (HEAD_LEN + BASE_MAX + (STRINGS - 1) * FIELD_MAX + 4).next_multiple_of(8);
 
 const _: () = assert!(FIELD_MAX <= u16::MAX as usize);
 
@@ -71,6 +72,7 @@ const CUT_BITS: u16 = 0x7f;
 const UNREADABLE: u16 = 1 << 7;
 const PLACEHOLDER: u16 = 1 << 8;
 const REPLY_IS_LAST_REFERENCE: u16 = 1 << 9;
+const HAS_WAS_UID: u16 = 1 << 10;
 const NO_DATE: i64 = i64::MIN;
 
 /// What an entry keeps of a mail.
@@ -94,6 +96,9 @@ pub struct Entry<'a> {
     pub unreadable: bool,
     /// No mail at all, only a number that must not be given out again.
     pub placeholder: bool,
+    /// The UID of the mail whose contents this one replaces under another base name; such a mail cannot be known again by
+    /// anything else.
+    pub was_uid: Option<Uid>,
     /// Base name of the file.
     pub base: &'a [u8],
     /// `Subject:`, decoded.
@@ -125,6 +130,7 @@ impl<'a> Entry<'a> {
             cut: summary.cut,
             unreadable: false,
             placeholder: false,
+            was_uid: None,
             base,
             subject: &summary.subject,
             from: &summary.from,
@@ -148,6 +154,7 @@ impl<'a> Entry<'a> {
             cut: Fields::default(),
             unreadable: false,
             placeholder: true,
+            was_uid: None,
             base: b"",
             subject: "",
             from: "",
@@ -185,6 +192,9 @@ impl<'a> Entry<'a> {
         for string in strings {
             out.extend_from_slice(string);
         }
+        if let Some(was_uid) = self.was_uid {
+            out.extend_from_slice(&was_uid.get().to_le_bytes());
+        }
         out.resize(start + (out.len() - start).next_multiple_of(ALIGN as usize), 0);
         let len = out.len() - start;
         let mut bits = u16::from(self.cut.0);
@@ -196,6 +206,9 @@ impl<'a> Entry<'a> {
         }
         if reply_is_last {
             bits |= REPLY_IS_LAST_REFERENCE;
+        }
+        if self.was_uid.is_some() {
+            bits |= HAS_WAS_UID;
         }
         let mut put = |at: usize, field: &[u8]| out[start + at..][..field.len()].copy_from_slice(field);
         put(offset_of!(Head, len), &(len as u16).to_le_bytes());
@@ -291,7 +304,8 @@ fn take<const N: usize>(entry: &[u8], at: usize) -> [u8; N] {
 
 fn parse(entry: &[u8]) -> Option<Entry<'_>> {
     let len = |n: usize| usize::from(u16::from_le_bytes(take(entry, offset_of!(Head, lens) + 2 * n)));
-    let (base, texts) = entry[HEAD_LEN..].split_at_checked(len(0))?;
+    let (strings, behind) = entry[HEAD_LEN..].split_at_checked((0..STRINGS).map(len).sum())?;
+    let (base, texts) = strings.split_at(len(0));
     // All at once: most of it is ASCII, which is checked in long stretches.
     let mut rest = std::str::from_utf8(texts).ok()?;
     let mut text = |n| {
@@ -303,6 +317,10 @@ fn parse(entry: &[u8]) -> Option<Entry<'_>> {
         [text(1)?, text(2)?, text(3)?, text(4)?, text(5)?, text(REPLY)?, text(7)?];
     let date = i64::from_le_bytes(take(entry, offset_of!(Head, date)));
     let bits = u16::from_le_bytes(take(entry, offset_of!(Head, bits)));
+    let was_uid = match bits & HAS_WAS_UID {
+        0 => None,
+        _ => Some(Uid::new(u32::from_le_bytes(*behind.first_chunk()?))?),
+    };
     Some(Entry {
         uid: Uid::new(u32::from_le_bytes(take(entry, offset_of!(Head, uid))))?,
         added: u64::from_le_bytes(take(entry, offset_of!(Head, added))),
@@ -313,6 +331,7 @@ fn parse(entry: &[u8]) -> Option<Entry<'_>> {
         cut: Fields((bits & CUT_BITS) as u8),
         unreadable: bits & UNREADABLE != 0,
         placeholder: bits & PLACEHOLDER != 0,
+        was_uid,
         base,
         subject,
         from,

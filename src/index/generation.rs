@@ -66,7 +66,8 @@ pub struct NewGeneration<'l> {
     seal: Seal,
     file: File,
     tail: Tail,
-    slots: Vec<(SlotData, u64)>,
+    slots: Vec<(SlotData, LastChange)>,
+    committed: bool,
 }
 
 /// The header of an index that never was. UIDVALIDITY is the time in seconds, as is usual.
@@ -116,11 +117,12 @@ impl<'l> NewGeneration<'l> {
             file,
             tail: Tail::new(HEADER_LEN as u64),
             slots: Vec::new(),
+            committed: false,
         })
     }
 
     /// Adds a message; in UID order. `bytes` are those of an entry, from [`Entry::write`](crate::format::entry::Entry).
-    pub fn push(&mut self, bytes: &mut [u8], added: u64, changed: u64, data: SlotData) -> Result<()> {
+    pub fn push(&mut self, bytes: &mut [u8], added: u64, changed: LastChange, data: SlotData) -> Result<()> {
         debug_assert!(self.slots.last().is_none_or(|(last, _)| last.uid < data.uid), "slots are in UID order");
         let entry_at = self.tail.end();
         self.seal.close(bytes, entry_at, data.uid, added);
@@ -137,8 +139,8 @@ impl<'l> NewGeneration<'l> {
         self.tail.write(&self.file, || self.dir.path().join(INDEX_TMP))
     }
 
-    /// Puts both files in place and removes the index files of other generations.
-    pub fn commit(mut self, start: &Start) -> Result<()> {
+    /// Puts both files in place and removes the index files of other generations. Returns the length of both in bytes.
+    pub fn commit(mut self, start: &Start) -> Result<u64> {
         self.write_entries()?;
         let path = self.path(INDEX_TMP);
         sync(&self.file, &path)?;
@@ -151,21 +153,23 @@ impl<'l> NewGeneration<'l> {
             source,
         })?;
         sync(&self.file, &path)?;
-        self.write_offsets(start)?;
+        let offsets_len = self.write_offsets(start)?;
         self.lock.check()?;
         self.dir.rename(INDEX_TMP, &index_name(self.identity.generation))?;
         self.dir.sync()?;
         self.dir.rename(OFFSETS_TMP, OFFSETS)?;
+        self.committed = true;
         self.dir.sync()?;
-        remove_others(&self.dir, self.identity.generation)
+        remove_others(&self.dir, self.identity.generation)?;
+        Ok(self.tail.end() + offsets_len)
     }
 
-    fn write_offsets(&self, start: &Start) -> Result<()> {
+    fn write_offsets(&self, start: &Start) -> Result<u64> {
         let path = self.path(OFFSETS_TMP);
         let file = self.dir.create_file(OFFSETS_TMP, &self.access)?;
         let blocks = self.slots.len().div_ceil(block::SLOTS);
-        reserve(&file, 0, (HEADER_LEN + blocks * BLOCK_LEN) as u64, false)
-            .map_err(Error::io("cannot allocate", &path))?;
+        let len = (HEADER_LEN + blocks * BLOCK_LEN) as u64;
+        reserve(&file, 0, len, false).map_err(Error::io("cannot allocate", &path))?;
         let map = OffsetsMap::new(&file, true).map_err(|source| Error::Io {
             path: path.clone(),
             doing: "cannot map",
@@ -191,7 +195,18 @@ impl<'l> NewGeneration<'l> {
         // Who begins a generation goes on to write in it. If killed before, somebody must remove what is left of the
         // old one, see `recover`.
         header.set_marks(if start.complete { Marks::WRITING.with(Marks::COMPLETE) } else { Marks::WRITING });
-        sync(&file, &path)
+        sync(&file, &path)?;
+        Ok(len)
+    }
+}
+
+/// What did not come to an end takes no space, above all where the disk is full. A killed one's is left to the next.
+impl Drop for NewGeneration<'_> {
+    fn drop(&mut self) {
+        if !self.committed && self.lock.check().is_ok() {
+            let _ = self.dir.unlink(INDEX_TMP);
+            let _ = self.dir.unlink(OFFSETS_TMP);
+        }
     }
 }
 

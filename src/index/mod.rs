@@ -5,6 +5,7 @@
 //! folder lock.
 
 mod append;
+pub mod compact;
 pub mod find;
 pub mod generation;
 pub mod open;
@@ -113,6 +114,17 @@ impl Index {
     /// State of the whole index.
     pub fn marks(&self) -> Result<Marks> {
         self.header().marks().ok_or_else(|| self.bad_number(header::at::MARKS, "marks"))
+    }
+
+    /// Changes up to this one are no longer known one by one.
+    pub fn oldest(&self) -> Result<u64> {
+        self.header().oldest().ok_or_else(|| self.bad_number(header::at::OLDEST, "oldest change"))
+    }
+
+    /// Length of both files in bytes.
+    pub fn bytes(&self) -> Result<u64> {
+        let stat = rustix::fs::fstat(&self.offsets_file).map_err(Error::io("cannot stat", self.offsets_path()))?;
+        Ok(self.index_len()? + stat.st_size as u64)
     }
 
     /// The messages published by now. Maps the offsets file again if it has grown.
@@ -323,6 +335,14 @@ impl Entries {
             Ok(entry) => Err(damage_in(slot.index, at, uid, "uid", entry.uid.to_string(), uid.to_string())),
             Err(bad) => Err(self.damage(slot.index, at, uid, bad)),
         }
+    }
+
+    /// Copies the bytes of a slot's entry, verified, to be closed again elsewhere; returns the change number that brought
+    /// it.
+    pub(crate) fn copy_to(&mut self, slot: &Slot<'_>, bytes: &mut Vec<u8>) -> Result<u64> {
+        let added = self.read(slot)?.added;
+        bytes.clone_from(&self.copy);
+        Ok(added)
     }
 
     fn copy_out(&mut self, index: &Index, at: u64) -> Result<(), BadEntry> {

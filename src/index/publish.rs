@@ -46,12 +46,12 @@ pub struct SlotData {
 
 impl SlotData {
     /// Stores into a slot that is not published.
-    pub(crate) fn store_in(&self, block: &Block, no: SlotNo, changed: u64, id: &IndexId) {
+    pub(crate) fn store_in(&self, block: &Block, no: SlotNo, changed: LastChange, id: &IndexId) {
         let row = no.row();
         block.entry_at[row].store(self.entry_at);
         block.hash[row].store(self.hash);
         block.inode[row].store(self.inode);
-        block.changed[row].store(LastChange { number: changed, moved: false }.encode());
+        block.changed[row].store(changed.encode());
         block.status[row].store(self.status.encode());
         block.uid[row].store(block::encode_uid(self.uid, id, no));
     }
@@ -118,6 +118,16 @@ impl<'l> Writer<'l> {
     /// The index, for reading what is published.
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// The largest UID that was given out, 0 if there is none.
+    pub(crate) fn last_uid(&self) -> u32 {
+        self.last_uid
+    }
+
+    /// The lock that it works under.
+    pub(crate) fn lock(&self) -> &'l Lock {
+        self.lock
     }
 
     /// What is published now.
@@ -260,7 +270,12 @@ impl<'l> Writer<'l> {
         self.index.grow(needed)?;
         for (no, data) in (self.count as u32..).zip(&self.added) {
             let slot = self.index.slot(SlotNo(no)).expect("the file was just grown");
-            data.store_in(slot.block(), SlotNo(no), change, &self.index.identity.id);
+            data.store_in(
+                slot.block(),
+                SlotNo(no),
+                LastChange { number: change, moved: false },
+                &self.index.identity.id,
+            );
         }
         self.sync(&self.index.offsets_file)
     }

@@ -20,6 +20,7 @@
 //! removes the lockfile by hand takes the lock away; the holder notices ([`Lock::check`]) before it publishes.
 
 mod ask;
+mod close;
 mod lockfile;
 mod owner;
 #[cfg(test)]
@@ -29,5 +30,7 @@ mod tests_ask;
 mod wait;
 
 pub use ask::{ASK, is_wanted};
+pub use close::{CLOSE, OPEN, Presence, is_closing};
+pub(crate) use close::{Closing, who_is_open};
 pub use lockfile::{Holder, LOCKFILE, Lock, TURN, Wait, holder};
 pub use owner::{Owner, State};

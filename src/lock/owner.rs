@@ -240,6 +240,15 @@ fn holders(file: &File) -> Vec<(i32, String)> {
     numbers("/proc").filter(holding).map(|pid| (pid, command_of(&pid.to_string()))).collect()
 }
 
+/// The processes that hold a flock of this file, each in words.
+pub(super) fn name_holders(file: &File) -> Vec<String> {
+    let name = |(pid, command): (i32, String)| {
+        let is_stopped = look_up(&pid.to_string()).is_some_and(|(state, _)| matches!(state, b'T' | b't'));
+        format!("{}{}", process(pid, &command), if is_stopped { ", which is stopped" } else { "" })
+    };
+    holders(file).into_iter().map(name).collect()
+}
+
 /// The entries of a directory that are numbers.
 fn numbers(path: &str) -> impl Iterator<Item = i32> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();

@@ -4,6 +4,7 @@
 //! true at one moment during the call.
 
 pub mod change;
+pub mod draft;
 pub mod flags;
 pub mod keywords;
 pub mod listing;

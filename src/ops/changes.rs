@@ -275,6 +275,12 @@ impl Graves {
         snapshot: &Snapshot<'a>,
         entries: &mut Entries,
     ) -> Result<Option<Slot<'a>>> {
+        if let Some(was_uid) = entries.read(heir)?.was_uid {
+            let dead = |slot: &Slot<'_>| {
+                slot.no() < heir.no() && slot.status().is_ok_and(|status| status.has(Status::EXPUNGED))
+            };
+            return Ok(snapshot.find_uid(was_uid)?.filter(dead));
+        }
         let with_name = self.by_hash.get(&heir.hash());
         let with_file = self.by_inode.get(&heir.inode());
         if with_name.is_none() && with_file.is_none() {

@@ -4,6 +4,7 @@ pub mod build;
 pub mod cat;
 pub mod changes;
 pub mod check;
+pub mod compact;
 pub mod count;
 pub mod demo;
 pub mod flag;
@@ -12,6 +13,7 @@ pub mod list;
 pub mod locate;
 pub mod names;
 pub mod rename;
+pub mod replace;
 pub mod show;
 
 use crate::format::Uid;

@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
-use rustix::fs::{AtFlags, FileType, RenameFlags};
+use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -22,6 +22,7 @@ use crate::index::publish::{BATCH, Writer};
 use crate::index::{Entries, Slot, recover};
 use crate::lock::{Lock, Owner, Wait};
 use crate::maildir::change::FlagChange;
+use crate::maildir::draft::rename_new;
 use crate::maildir::name::Name;
 use crate::maildir::{Maildir, Sub};
 use crate::ops::build::{OnProgress, Progress};
@@ -237,17 +238,10 @@ impl Step {
         let (Ok(from_dir), Ok(to_dir)) = (dirs.get(*from_sub), dirs.get(*to_sub)) else {
             return Err(Error::io("cannot rename into", maildir.path().join(to_sub.as_str()))(Errno::NOTDIR));
         };
-        let (from, to) = (OsStr::from_bytes(from), OsStr::from_bytes(to));
-        let renamed = match rustix::fs::renameat_with(from_dir, from, to_dir, to, RenameFlags::NOREPLACE) {
-            // A file system that cannot rename so: a second name is never made over a file either.
-            Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::linkat(from_dir, from, to_dir, to, AtFlags::empty())
-                .and_then(|()| rustix::fs::unlinkat(from_dir, from, AtFlags::empty())),
-            renamed => renamed,
-        };
-        renamed.map_err(|errno| {
-            let path = maildir.path_of(*from_sub, from.as_bytes());
+        rename_new(from_dir, from, to_dir, to).map_err(|errno| {
+            let path = maildir.path_of(*from_sub, from);
             match errno {
-                Errno::EXIST => Error::Taken { path, taken: maildir.path_of(*to_sub, to.as_bytes()) },
+                Errno::EXIST => Error::Taken { path, taken: maildir.path_of(*to_sub, to) },
                 errno => Error::io("cannot rename", path)(errno),
             }
         })

@@ -9,7 +9,7 @@
 
 mod join;
 mod pass;
-mod read;
+pub(crate) mod read;
 mod rebuild;
 mod report;
 

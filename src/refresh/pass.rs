@@ -124,6 +124,7 @@ impl<'a> Refresh<'a> {
     fn pass(&mut self, stamps: [Option<Stamp>; 2], listed: [bool; 2]) -> Result<ControlFlow<End, Pass>> {
         let (dirs, listings, at_one_moment) = self.list(stamps, listed)?;
         // Every pass meets these again.
+        self.so_far.report.unnumbered = 0;
         (self.so_far.report.empty, self.so_far.report.unreadable, self.so_far.report.guarded) = (0, Vec::new(), None);
         self.so_far.report.odd = listings
             .iter()
@@ -336,11 +337,7 @@ impl<'a> Refresh<'a> {
         };
         let (hash, inode) = (candidate.hash, listed.ino);
         let slot = match task {
-            Task::Add => {
-                self.writer.add(entry, status, hash, inode)?;
-                self.so_far.report.added += 1;
-                return Ok(());
-            }
+            Task::Add => return self.add(candidate.sub, entry, status, (hash, inode), pass),
             Task::Compare(slot) | Task::Renamed(slot) => slot,
         };
         let is_renamed = matches!(task, Task::Renamed(_));
@@ -370,13 +367,32 @@ impl<'a> Refresh<'a> {
             Verdict::CannotTell => {}
             // The new entry is durable before the old UID dies: one publish does them in that order.
             Verdict::Other => {
-                self.writer.add(entry, status, hash, inode)?;
-                self.so_far.report.added += 1;
+                self.add(candidate.sub, entry, status, (hash, inode), pass)?;
                 if !is_renamed {
                     self.writer.set_status(slot, Status::EXPUNGED);
                     self.so_far.report.replaced += 1;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A new message. If all UIDs have been given out the rest goes on without it, and says so at each refresh.
+    fn add(
+        &mut self,
+        sub: Sub,
+        entry: &mut [u8],
+        status: Status,
+        (hash, inode): (u64, u64),
+        pass: &mut Pass,
+    ) -> Result<()> {
+        match self.writer.add(entry, status, hash, inode) {
+            Ok(_) => self.so_far.report.added += 1,
+            Err(Error::UidsExhausted { .. }) => {
+                self.so_far.report.unnumbered += 1;
+                pass.unsettled[sub as usize] = true;
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -4,11 +4,13 @@
 //! the next few mails, reads the headers, and writes finished entries into one buffer.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex};
 
+use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use crate::dir::Dir;
@@ -80,6 +82,12 @@ struct Chunk {
 
 /// `new/` and `cur/`, as far as they are there.
 pub(crate) type Subs = [Option<Dir>; 2];
+
+/// Summarises one mail: its size, time of delivery, and header.
+pub(crate) fn read_one(mail: File) -> Result<(u64, i64, Summary), Errno> {
+    let stat = rustix::fs::fstat(&mail)?;
+    Reader::default().summarise(mail, &stat)
+}
 
 /// Reads all mails and hands the outcomes to `take`, in order, with their positions; stops early if that says so.
 pub(crate) fn read_all<'a>(
@@ -221,7 +229,9 @@ impl Reader {
     fn read(&mut self, dirs: &Subs, request: Request<'_>, chunk: &mut Chunk) {
         let start = chunk.entries.len();
         let base = name::base_of(request.name);
-        let raw = match self.summarise(dirs, request) {
+        let dir = dirs[request.sub as usize].as_ref().ok_or(Errno::NOENT);
+        let opened = dir.and_then(|dir| open_mail(dir, request.name));
+        let raw = match opened.and_then(|(file, stat)| self.summarise(file, &stat)) {
             Ok((size, received_ns, summary)) => {
                 let has_header = summary != Summary { header_crc: summary.header_crc, ..Summary::default() };
                 Entry::new(base, received_ns, size, &summary).write(&mut chunk.entries);
@@ -238,9 +248,7 @@ impl Reader {
         chunk.results.push((raw, start..chunk.entries.len()));
     }
 
-    fn summarise(&mut self, dirs: &Subs, request: Request<'_>) -> Result<(u64, i64, Summary), Errno> {
-        let dir = dirs[request.sub as usize].as_ref().ok_or(Errno::NOENT)?;
-        let (mut file, stat) = open_mail(dir, request.name)?;
+    fn summarise(&mut self, mut file: File, stat: &Stat) -> Result<(u64, i64, Summary), Errno> {
         self.buffer.resize(FIRST_READ, 0);
         let mut filled = 0;
         let mut searched = 0;
@@ -262,7 +270,7 @@ impl Reader {
                 self.buffer.resize((filled * 4).min(HEADER_MAX), 0);
             }
         };
-        Ok((stat.st_size as u64, mtime_ns(&stat), Summary::read(header)))
+        Ok((stat.st_size as u64, mtime_ns(stat), Summary::read(header)))
     }
 }
 

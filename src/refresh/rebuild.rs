@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::format::Uid;
+use crate::format::block::LastChange;
 use crate::format::status::Status;
 use crate::index::generation::NewGeneration;
 use crate::index::publish::SlotData;
@@ -54,20 +55,17 @@ pub(crate) fn rebuild(folder: &Folder, salvage: &Salvage, options: Options, lock
     })?;
     let identity = salvage.identity.clone();
     let mut generation = NewGeneration::begin(folder.dir(), lock, maildir.access(), identity)?;
+    let changed = LastChange { number: salvage.start.counter, moved: false };
     let mut bytes = Vec::new();
     for (&uid, row) in &salvage.rows {
         let data = SlotData { uid, status: Status::NONCANONICAL, entry_at: 0, hash: row.hash, inode: row.inode };
         if let Some(added) = salvage.entry(row, &mut bytes) {
             // Without a sound status the flags are for the next listing to say.
             let status = row.status.unwrap_or(data.status);
-            generation.push(&mut bytes, added, salvage.start.counter, SlotData { status, ..data })?;
+            generation.push(&mut bytes, added, changed, SlotData { status, ..data })?;
         } else if let Some((mut entry, status, inode)) = entries.remove(&uid) {
-            generation.push(
-                &mut entry,
-                salvage.start.counter,
-                salvage.start.counter,
-                SlotData { status, inode, ..data },
-            )?;
+            let data = SlotData { status, inode, ..data };
+            generation.push(&mut entry, salvage.start.counter, changed, data)?;
         }
     }
     generation.commit(&salvage.start)?;

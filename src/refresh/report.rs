@@ -29,6 +29,8 @@ pub struct Report {
     pub replaced: usize,
     /// Messages that could be read at last; they kept their UIDs.
     pub healed: usize,
+    /// Mails without a UID, because all have been given out.
+    pub unnumbered: usize,
     /// Mails of 0 bytes.
     pub empty: usize,
     /// Mails in whose header no field is known.
@@ -48,6 +50,10 @@ pub struct Report {
 impl Report {
     /// Whether every message could be dealt with.
     pub fn is_clean(&self) -> bool {
-        self.unreadable.is_empty() && self.twins.is_empty() && self.guarded.is_none() && self.uids_lost == 0
+        self.unreadable.is_empty()
+            && self.twins.is_empty()
+            && self.guarded.is_none()
+            && self.uids_lost == 0
+            && self.unnumbered == 0
     }
 }

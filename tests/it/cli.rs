@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::mailbox::{Mailbox, Run, mail, maildex};
 
-const VERBS: [(&str, &str); 9] = [
+const VERBS: &[(&str, &str)] = &[
     ("build", "Make the index of a folder, or bring it up to date"),
     ("list", "List messages, one a line"),
     ("count", "Print how many messages there are"),
@@ -13,6 +13,8 @@ const VERBS: [(&str, &str); 9] = [
     ("flag", "Set and clear flags, in place"),
     ("inc", "Take new mail up: move what is in new/ to cur/"),
     ("changes", "Print what changed since a token"),
+    ("replace", "Give a message new contents, from standard input"),
+    ("compact", "Rewrite the index without its dead entries"),
     ("check", "Look for damage in the index of a folder, and change nothing"),
 ];
 

@@ -18,6 +18,7 @@ use base64::Engine;
 use maildex::Error;
 use maildex::folder::Folder;
 use maildex::format::Uid;
+use maildex::format::block::LastChange;
 use maildex::format::entry::Entry;
 use maildex::format::header::Identity;
 use maildex::format::status::Status;
@@ -237,7 +238,7 @@ fn written_today() -> [Vec<u8>; 2] {
         message.entry().write(&mut bytes);
         let (uid, hash) = (Uid::new(message.uid).unwrap(), identity().hash(base_of(message.name)));
         let data = SlotData { uid, status: message.status(), entry_at: 0, hash, inode };
-        generation.push(&mut bytes, ADDED, message.changed, data).expect("push");
+        generation.push(&mut bytes, ADDED, LastChange { number: message.changed, moved: false }, data).expect("push");
     }
     generation.commit(&start()).expect("commit");
     let [mut offsets, index] = FILES.map(|name| fs::read(mailbox.file(name)).expect("read the file"));

@@ -1,0 +1,52 @@
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use maildex::folder::Folder;
+use maildex::ops::replace::replace;
+use maildex::query::message::MessageRef;
+
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::waiting::{self, Waiting};
+use crate::cli::{build, renamed};
+
+const EXAMPLES: &str = "\
+Examples:
+  Take the word [SPAM] out of a subject:
+    maildex cat ~/Maildir 3 | sed '/^Subject:/s/\\[SPAM\\] //' | maildex replace ~/Maildir 3";
+
+/// Give a message new contents, from standard input
+///
+/// The new mail gets a file name and a UID of its own, for a UID never refers to another mail; flags and time of delivery
+/// stay. It is whole and on disk before the old one is taken away. Nothing is changed if standard input is empty, as after
+/// a command that failed. Prints UID and path of the new message, separated by a tab.
+#[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// Mail folder
+    pub folder: PathBuf,
+    /// The message: a UID, a path or a base name
+    #[arg(value_name = "MSG")]
+    message: OsString,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
+    let mut folder = Folder::open(&args.folder)?;
+    let wanted = MessageRef::parse(&args.message)?;
+    let done = replace(
+        &mut folder,
+        &wanted,
+        &mut io::stdin().lock(),
+        args.waiting.time,
+        &mut waiting::tell(&args.folder, out),
+        &mut build::until_asked,
+    )?;
+    renamed::print(&args.folder, &mut folder, [(&done.message, Some(done.was_uid))], args.json, out)?;
+    Ok(Exit::Done)
+}

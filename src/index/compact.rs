@@ -1,0 +1,76 @@
+//! The next generation of an index: the same messages, without what is dead.
+//!
+//! Both files are written anew beside the old ones; the rename of the offsets file is the commit
+//! ([`NewGeneration::commit`]). UIDs, UIDVALIDITY, the id of the index and the change numbers stay, so tokens stay good;
+//! only of the removals that are dropped nobody can be told any more, so they are the oldest change still known from then
+//! on. Which UIDs were given out is remembered by the floor in both headers.
+//!
+//! Whoever has the old files mapped goes on seeing them whole, as they were.
+
+use std::ops::ControlFlow;
+
+use crate::dir::Access;
+use crate::error::Result;
+use crate::format::header::Identity;
+use crate::format::status::Status;
+use crate::index::generation::{NewGeneration, Start, new_marker};
+use crate::index::publish::{SlotData, Writer};
+use crate::maildir::Sub;
+
+/// What a compaction keeps and drops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Messages that live on.
+    pub kept: usize,
+    /// Dead ones.
+    pub dropped: usize,
+    /// Bytes of both files before.
+    pub bytes_before: u64,
+    /// Bytes of both files now.
+    pub bytes_after: u64,
+}
+
+impl Writer<'_> {
+    /// How many of the slots are dead, and how many there are.
+    pub fn dead(&mut self) -> Result<(usize, usize)> {
+        let all = self.snapshot()?.len() as usize;
+        Ok((all - self.live()?, all))
+    }
+
+    /// Writes the next generation and puts it in place; this writer is of no more use then. `progress` hears how many slots
+    /// of how many are done, and may call it off as long as nothing is in place: then the answer is `Break`.
+    pub fn compact(
+        &mut self,
+        access: Access,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), Compacted>> {
+        self.publish()?;
+        let (uid_floor, lock) = (self.last_uid(), self.lock());
+        let snapshot = self.snapshot()?;
+        let (index, header) = (snapshot.index(), snapshot.index().header());
+        let mut compacted = Compacted { bytes_before: index.bytes()?, ..Compacted::default() };
+        let mut oldest = index.oldest()?;
+        let old = index.identity().clone();
+        let identity = Identity { generation: old.generation + 1, marker: new_marker(), uid_floor, ..old };
+        let mut next = NewGeneration::begin(index.dir(), lock, access, identity)?;
+        let (mut entries, mut bytes) = (index.entries()?, Vec::new());
+        for slot in snapshot.slots() {
+            let (status, changed) = (slot.status()?, slot.last_change()?);
+            if status.has(Status::EXPUNGED) {
+                oldest = oldest.max(changed.number);
+                compacted.dropped += 1;
+            } else {
+                let added = entries.copy_to(&slot, &mut bytes)?;
+                let (uid, hash, inode) = (slot.uid()?, slot.hash(), slot.inode());
+                next.push(&mut bytes, added, changed, SlotData { uid, status, entry_at: 0, hash, inode })?;
+                compacted.kept += 1;
+            }
+            if progress(slot.no().0 as usize + 1, snapshot.len() as usize).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let stamps = Sub::ALL.map(|sub| header.stamp(sub));
+        compacted.bytes_after = next.commit(&Start { counter: snapshot.counter(), oldest, complete: true, stamps })?;
+        Ok(ControlFlow::Continue(compacted))
+    }
+}
