@@ -426,9 +426,11 @@ mod tests {
             ..Summary::default()
         };
         let mut bytes = Vec::new();
-        Entry::new(&[b'b'; BASE_MAX], 0, 0, &summary).write(&mut bytes);
+        let entry = Entry { was_uid: Some(Uid::LAST), ..Entry::new(&[b'b'; BASE_MAX], 0, 0, &summary) };
+        entry.write(&mut bytes);
         assert_eq!(bytes.len(), ENTRY_MAX);
         seal().close(&mut bytes, 8192, Uid::LAST, 0);
-        assert_eq!(seal().open(&bytes, 8192).unwrap().references.len(), FIELD_MAX);
+        let entry = seal().open(&bytes, 8192).unwrap();
+        assert_eq!((entry.references.len(), entry.was_uid), (FIELD_MAX, Some(Uid::LAST)));
     }
 }
