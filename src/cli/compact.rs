@@ -13,14 +13,19 @@ use crate::cli::tree::Recursive;
 use crate::cli::waiting::{self, parse_wait};
 use crate::cli::{json, terminal, text};
 
-const EXAMPLES: &str = "\
+/// The lines are in the README, too, and a test runs them.
+const EXAMPLES: &str = concat!(
+    "Every night, by cron or by systemd:\n\n",
+    include_str!("compact_nightly.txt"),
+    "
 Examples:
   Now:
     maildex compact ~/Maildir
-  Every night, from cron, only where a third is dead; quietly, unless somebody keeps the folder open:
-    maildex compact ~/Maildir --if-dead 33
+  Only where a third is dead, in all folders:
+    maildex compact ~/Maildir -r --if-dead 33
   Do not wait for a watcher that hangs; it finds the new files when it wakes up:
-    maildex compact ~/Maildir --wait 1 --force";
+    maildex compact ~/Maildir --wait 1 --force"
+);
 
 /// Rewrite the index without its dead entries
 ///

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use maildex::index::Index;
 use maildex::index::publish::Writer;
 use maildex::lock::{LOCKFILE, Wait};
 
-use crate::mailbox::{Mailbox, figures, mail};
+use crate::mailbox::{Mailbox, figures, mail, maildex};
 use crate::oracle::{self, History};
 
 /// UIDs 1 to 6, of which 2 and the newest are dead.
@@ -122,6 +123,44 @@ fn with_r_every_folder_is_compacted_and_a_broken_one_stops_no_other() {
     assert_eq!(run.json().len(), 3, "{run}");
     for folder in ["", ".Sent/", ".Trash/"] {
         assert!(mail.file(format!("{folder}maildex.index.2")).exists(), "{run}");
+    }
+}
+
+const NIGHTLY: &str = include_str!("../../src/cli/compact_nightly.txt");
+
+#[test]
+fn the_nightly_lines_are_in_readme_and_help() {
+    assert!(include_str!("../../README.md").contains(NIGHTLY), "README.md has them as they are");
+    let help = Mailbox::new().finish(Command::new(maildex()).args(["help", "compact"])).ok().text();
+    assert!(help.contains(NIGHTLY), "help has them as they are: {help}");
+}
+
+#[test]
+fn the_nightly_lines_do_what_they_say() {
+    let line = |start: &str| NIGHTLY.lines().find_map(|line| line.strip_prefix(start)).expect(start).to_string();
+    for command in [line("17 3 * * * "), line("ExecStart=").replace("%h", "$HOME")] {
+        let mail = with_dead();
+        let home = mail.path().parent().expect("a home").to_path_buf();
+        std::fs::create_dir_all(home.join(".cargo/bin")).expect("make a directory");
+        std::os::unix::fs::symlink(maildex(), home.join(".cargo/bin/maildex")).expect("a symlink");
+        std::os::unix::fs::symlink(mail.path(), home.join("Maildir")).expect("a symlink");
+        // As cron and systemd do: with nearly no environment, and nobody at the terminal.
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(&command).env_clear().env("HOME", &home).stdin(Stdio::null());
+        mail.finish(&mut shell).ok().silent().stdout("");
+        assert!(mail.file("maildex.index.2").exists(), "{command}");
+        mail.finish(&mut shell).ok().silent().stdout("");
+        assert!(!mail.file("maildex.index.3").exists(), "{command}: nothing is dead any more");
+        let mut folder = Folder::open(&mail.path()).unwrap();
+        folder.stay_open().unwrap();
+        for n in 1..6 {
+            let _ = std::fs::remove_file(mail.file(format!("cur/{n}.host:2,")));
+        }
+        mail.run(["build"]).ok();
+        let short = command.clone() + " --wait 0";
+        shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(&short).env_clear().env("HOME", &home).stdin(Stdio::null());
+        mail.finish(&mut shell).fails_with(75).stderr_has("kept open by");
     }
 }
 
