@@ -114,6 +114,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand check" -s r -l recursive
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l messages -d 'How many messages, up to a million' -r
+complete -c maildex -n "__fish_maildex_using_subcommand demo" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact check demo help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'

@@ -1,9 +1,10 @@
+use std::fmt;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use maildex::Error;
 use maildex::folder::Folder;
 use maildex::ops::build::{Options, Progress, Report, build};
@@ -98,8 +99,12 @@ impl Bar {
 
     pub fn show(&mut self, progress: Progress) {
         if self.visible && self.drawn.is_hidden() && self.since.elapsed() > BAR_AFTER {
-            let style = ProgressStyle::with_template("{bar:32} {pos}/{len} messages, {per_sec}, {eta} left");
-            self.drawn = ProgressBar::new(0).with_style(style.expect("the template is right"));
+            let style = ProgressStyle::with_template("{bar:32} {pos}/{len} messages, {rate}, {eta} left")
+                .expect("the template is right")
+                .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    let _ = write!(out, "{:.0}/s", state.per_sec()); // a bar that cannot be drawn is no loss
+                });
+            self.drawn = ProgressBar::new(0).with_style(style);
         }
         if !self.drawn.is_hidden() {
             self.drawn.set_length(progress.total as u64);

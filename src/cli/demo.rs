@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use maildex::Error;
 use maildex::format::Uid;
+use maildex::lock::Owner;
 use maildex::maildir::flags::Flags;
 use maildex::ops::build::Progress;
 use maildex::ops::demo::{Guide, Step, demo};
@@ -15,6 +16,7 @@ use crate::cli::build::{self, Bar};
 use crate::cli::exit::Exit;
 use crate::cli::json::cannot_write;
 use crate::cli::output::Output;
+use crate::cli::waiting::{self, Waiting};
 use crate::cli::{list, shell, signals, terminal, text};
 
 /// Columns where there is no terminal.
@@ -42,12 +44,19 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 5000)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(sample::MESSAGES_MAX)))]
     messages: u32,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let mut tour =
-        Tour { dir: &args.dir, width: out.width().unwrap_or(WIDTH), bar: Bar::new(out.shows_progress()), out };
-    let uid = demo(&args.dir, args.messages, &mut tour)?;
+    let mut tour = Tour {
+        dir: &args.dir,
+        width: out.width().unwrap_or(WIDTH),
+        told: false,
+        bar: Bar::new(out.shows_progress()),
+        out,
+    };
+    let uid = demo(&args.dir, args.messages, args.waiting.time, &mut tour)?;
     let program = shell::quoted(program().as_os_str());
     let dir = shell::directory(&args.dir);
     out.line("\nNow you. Each of these lines can be pasted into a shell:\n")?;
@@ -79,6 +88,8 @@ struct Tour<'t> {
     out: &'t mut Output,
     width: usize,
     bar: Bar,
+    /// Whom we wait for has been said.
+    told: bool,
 }
 
 impl Guide for Tour<'_> {
@@ -96,6 +107,11 @@ impl Guide for Tour<'_> {
         // A signal that came during a build.
         signals::resume();
         self.say(step).and_then(|()| self.out.flush()).map_err(cannot_write)
+    }
+
+    fn waiting(&mut self, owner: Option<&Owner>) {
+        self.bar.clear();
+        waiting::tell_once(self.dir, owner, &mut self.told, self.out);
     }
 
     fn making(&mut self, progress: Progress) {

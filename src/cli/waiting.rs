@@ -20,12 +20,15 @@ pub struct Waiting {
 /// and gave way.
 pub fn tell<'o>(folder: &'o Path, out: &'o mut Output) -> impl FnMut(Option<&Owner>) + use<'o> {
     let mut told = false;
-    move |owner| {
-        signals::resume();
-        if let (Some(owner), false) = (owner, told) {
-            told = true;
-            out.note(format_args!("{}: waiting: {owner}", folder.display()));
-        }
+    move |owner| tell_once(folder, owner, &mut told, out)
+}
+
+/// The same for who also has other things to tell.
+pub fn tell_once(folder: &Path, owner: Option<&Owner>, told: &mut bool, out: &mut Output) {
+    signals::resume();
+    if let (Some(owner), false) = (owner, *told) {
+        *told = true;
+        out.note(format_args!("{}: waiting: {owner}", folder.display()));
     }
 }
 

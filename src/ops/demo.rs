@@ -1,5 +1,6 @@
 //! A tour on made-up mail: what an index is for, in three seconds.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
@@ -11,7 +12,7 @@ use crate::folder::Folder;
 use crate::format::Uid;
 use crate::format::status::Status;
 use crate::index::{OFFSETS, Snapshot};
-use crate::lock::Wait;
+use crate::lock::{Owner, Wait};
 use crate::maildir::flags::Flags;
 use crate::ops::Message;
 use crate::ops::build::{Options, Progress, Report, build};
@@ -22,9 +23,6 @@ use crate::sample::{self, Made};
 
 /// Messages that are shown.
 const SHOWN: usize = 5;
-
-/// How long to wait for whoever else works on the sample.
-const WAIT: Wait = Wait::For(Duration::from_secs(10));
 
 /// A stop of the tour, and how long it took to get there.
 #[derive(Debug)]
@@ -72,24 +70,31 @@ pub trait Guide {
     fn set_flagged(&mut self, folder: &Path, uid: Uid) -> Result<()>;
     /// Tells of a stop.
     fn tell(&mut self, step: &Step<'_>) -> Result<()>;
+    /// Hears who has the lock while it is waited for.
+    fn waiting(&mut self, owner: Option<&Owner>);
     /// Hears how much of the mail is written. Nothing is lost if the program ends just then.
     fn making(&mut self, progress: Progress);
     /// Hears how far a build is, and says whether to go on.
     fn building(&mut self, progress: Progress) -> ControlFlow<()>;
 }
 
-/// Makes a sample folder of so many messages, see [`sample::make`], and goes through the stops. Returns a message that
-/// is worth a look.
-pub fn demo(path: &Path, messages: u32, guide: &mut dyn Guide) -> Result<Uid> {
+/// Makes a sample folder of so many messages, see [`sample::make`], and goes through the stops. `wait` is for each lock.
+/// Returns a message that is worth a look.
+pub fn demo(path: &Path, messages: u32, wait: Wait, guide: &mut dyn Guide) -> Result<Uid> {
+    let guide = RefCell::new(guide);
+    let tell = |step: &Step<'_>| guide.borrow_mut().tell(step);
+    let told = &mut |owner: Option<&Owner>| guide.borrow_mut().waiting(owner);
+    let building = &mut |progress| guide.borrow_mut().building(progress);
+
     let since = Instant::now();
-    let made = sample::make(path, messages, WAIT, &mut |progress| {
-        guide.making(Progress { done: progress.done, total: progress.total });
+    let made = sample::make(path, messages, wait, told, &mut |progress| {
+        guide.borrow_mut().making(Progress { done: progress.done, total: progress.total });
     })?;
-    guide.tell(&Step::Made(made, since.elapsed()))?;
+    tell(&Step::Made(made, since.elapsed()))?;
 
     let folder = Folder::open(path)?;
-    let (report, took) = timed(|| build(&folder, Options::default(), WAIT, &mut |_| (), &mut |at| guide.building(at)))?;
-    guide.tell(&Step::Built(&report, took))?;
+    let (report, took) = timed(|| build(&folder, Options::default(), wait, told, building))?;
+    tell(&Step::Built(&report, took))?;
 
     let mut reader = Folder::open(path)?;
     let unseen = Query::parse(["unseen"])?;
@@ -97,26 +102,26 @@ pub fn demo(path: &Path, messages: u32, guide: &mut dyn Guide) -> Result<Uid> {
         let snapshot = reader.complete_index()?.snapshot()?;
         Ok((count(&snapshot, &unseen)?, count(&snapshot, &Query::default())?))
     })?;
-    guide.tell(&Step::Counted { unseen: unseen_count, total, took })?;
+    tell(&Step::Counted { unseen: unseen_count, total, took })?;
     let snapshot = reader.complete_index()?.snapshot()?;
-    let uid = newest(&snapshot, unseen, guide)?;
+    let uid = newest(&snapshot, unseen, &mut |message| tell(&Step::Listed(message)))?;
 
     let slot = snapshot.find_uid(uid)?.ok_or_else(|| gone(path, uid))?;
     let before = slot.status()?.flags();
-    let ((), took) = timed(|| guide.set_flagged(path, uid))?;
+    let ((), took) = timed(|| guide.borrow_mut().set_flagged(path, uid))?;
     let after = slot.status()?.flags();
-    guide.tell(&Step::Flagged { uid, before, after, took })?;
+    tell(&Step::Flagged { uid, before, after, took })?;
 
     let hasher = RandomState::new();
     let uids = bases(&snapshot, &hasher)?;
-    let lock = folder.lock("demo", WAIT, &mut |_| ())?;
+    let lock = folder.lock("demo", wait, told)?;
     folder.dir().unlink(OFFSETS)?;
     lock.release()?;
     let options = Options { heal: true, ..Options::default() };
-    let (report, took) = timed(|| build(&folder, options, WAIT, &mut |_| (), &mut |at| guide.building(at)))?;
+    let (report, took) = timed(|| build(&folder, options, wait, told, building))?;
     let again = bases(&reader.complete_index()?.snapshot()?, &hasher)?;
     let same = again.iter().filter(|(uid, base)| uids.get(uid) == Some(base)).count();
-    guide.tell(&Step::Rebuilt { report: &report, same, took })?;
+    tell(&Step::Rebuilt { report: &report, same, took })?;
     Ok(uid)
 }
 
@@ -126,15 +131,15 @@ fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
 }
 
 /// Tells of the newest messages that have not been read, and returns the last one; if all are read, the last of all.
-fn newest(snapshot: &Snapshot<'_>, unseen: Query, guide: &mut dyn Guide) -> Result<Uid> {
+fn newest(snapshot: &Snapshot<'_>, unseen: Query, tell: &mut dyn FnMut(&Message<'_>) -> Result<()>) -> Result<Uid> {
     let mut last = None;
     let selection = Selection { query: unseen, sort: Sort::Date, last: Some(SHOWN), ..Selection::default() };
     let mut damaged = Ok(());
-    let tell = &mut |message: &Message<'_>| {
+    let visit = &mut |message: &Message<'_>| {
         last = Some(message.uid);
-        guide.tell(&Step::Listed(message))
+        tell(message)
     };
-    list(snapshot, &selection, tell, &mut |error| damaged = Err(error))?;
+    list(snapshot, &selection, visit, &mut |error| damaged = Err(error))?;
     damaged?;
     match last {
         Some(uid) => Ok(uid),

@@ -18,7 +18,7 @@ use super::{KEYWORDS, Mail, Sample, VERSION};
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::index::generation;
-use crate::lock::{Lock, Wait};
+use crate::lock::{Lock, Owner, Wait};
 use crate::maildir::listing::Listing;
 use crate::maildir::{Maildir, Sub, mtime_ns, open_mail};
 
@@ -64,8 +64,14 @@ pub fn write(path: &Path, numbers: Range<u32>) -> Result<()> {
 
 /// Makes a folder of so many messages, without an index: at a path where there is nothing or an empty directory, or out
 /// of a sample that was made before. Anything else there is [`Error::InTheWay`], and then nothing is changed. `wait` is for
-/// whoever else may be writing there.
-pub fn make(path: &Path, messages: u32, wait: Wait, progress: &mut dyn FnMut(Progress)) -> Result<Made> {
+/// whoever else may be writing there, and `told` hears who that is.
+pub fn make(
+    path: &Path,
+    messages: u32,
+    wait: Wait,
+    told: &mut dyn FnMut(Option<&Owner>),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Made> {
     let is_new = match rustix::fs::mkdir(path, Mode::RWXU) {
         Ok(()) => true,
         Err(Errno::EXIST) => false,
@@ -76,10 +82,10 @@ pub fn make(path: &Path, messages: u32, wait: Wait, progress: &mut dyn FnMut(Pro
         require_empty(&dir)?;
     }
     let maildir = Maildir::new(Arc::clone(&dir), true)?;
-    let lock = Lock::acquire(&dir, "demo", wait, maildir.access(), &mut |_| ())?;
+    let lock = Lock::acquire(&dir, "demo", wait, maildir.access(), told)?;
     let sample = Sample::new();
     let marker = Marker::read(&dir)?.unwrap_or_default();
-    let found = Found::look(&maildir, &sample, marker)?;
+    let found = Found::look(&maildir, &sample, marker, messages)?;
     // From here on things are changed. Until the last the marker covers what is there and what is to come.
     Marker { messages: messages.max(marker.messages) }.write(&maildir)?;
     for name in [Sub::New.as_str(), Sub::Cur.as_str(), TMP] {
@@ -88,7 +94,7 @@ pub fn make(path: &Path, messages: u32, wait: Wait, progress: &mut dyn FnMut(Pro
             Err(errno) => return Err(Error::io("cannot create", path.join(name))(errno)),
         }
     }
-    let kept = found.restore(&maildir, &sample, messages)?;
+    let kept = found.restore(&maildir, &sample)?;
     Marker { messages }.write(&maildir)?;
     dir.unlink(KEYWORDS_FILE)?;
     write_file(&dir, KEYWORDS_FILE, KEYWORDS.as_bytes(), &maildir)?;
@@ -172,6 +178,8 @@ fn require_empty(dir: &Dir) -> Result<()> {
 /// What is in a sample that was made before.
 #[derive(Debug, Default)]
 struct Found {
+    /// So many are wanted.
+    messages: u32,
     index_files: Vec<String>,
     mails: Vec<FoundMail>,
 }
@@ -182,14 +190,15 @@ struct FoundMail {
     number: u32,
     sub: Sub,
     name: Vec<u8>,
-    is_whole: bool,
+    /// It can stay as it is, but for its name.
+    is_kept: bool,
 }
 
 impl Found {
-    /// Looks at everything; an error unless all of it is of the sample, or an index of it.
-    fn look(maildir: &Maildir, sample: &Sample, marker: Marker) -> Result<Found> {
+    /// Looks at everything; an error unless all of it is of the sample, or an index of it. `messages` are to stay.
+    fn look(maildir: &Maildir, sample: &Sample, marker: Marker, messages: u32) -> Result<Found> {
         let dir = maildir.root();
-        let mut found = Found::default();
+        let mut found = Found { messages, ..Found::default() };
         let mut is_there = vec![false; marker.messages as usize];
         for name in names_in(dir)? {
             match name.as_slice() {
@@ -244,27 +253,28 @@ impl Found {
             let (number, mail) = sample.find(listed.name).ok_or_else(stranger)?;
             let is_there = is_there.get_mut(number as usize).ok_or_else(stranger)?;
             let is_twin = std::mem::replace(is_there, true);
-            let is_whole = is_untouched(&dir, listed.name, &mail)?;
-            if is_twin || !(is_whole || is_start_of(&dir, listed.name, &mail.text)?) {
+            // Size and time are proof enough for what stays; what is to be removed is read.
+            let is_kept = number < self.messages && is_untouched(&dir, listed.name, &mail)?;
+            if is_twin || !(is_kept || is_start_of(&dir, listed.name, &mail.text)?) {
                 return Err(stranger());
             }
-            self.mails.push(FoundMail { number, sub, name: listed.name.to_vec(), is_whole });
+            self.mails.push(FoundMail { number, sub, name: listed.name.to_vec(), is_kept });
         }
         Ok(())
     }
 
     /// Removes the index, gives each whole message that is wanted its first name back, and removes the others. Returns
     /// which are there.
-    fn restore(self, maildir: &Maildir, sample: &Sample, messages: u32) -> Result<Vec<bool>> {
+    fn restore(self, maildir: &Maildir, sample: &Sample) -> Result<Vec<bool>> {
         for name in &self.index_files {
             maildir.root().unlink(name)?;
         }
-        let mut kept = vec![false; messages as usize];
+        let mut kept = vec![false; self.messages as usize];
         let subs = Subs::open(maildir)?;
-        for FoundMail { number, sub, name, is_whole } in self.mails {
+        for FoundMail { number, sub, name, is_kept } in self.mails {
             let from = subs.get(sub);
             let failed = |errno| Error::io("cannot restore", maildir.path_of(sub, &name))(errno);
-            if !is_whole || number >= messages {
+            if !is_kept {
                 rustix::fs::unlinkat(from, path_of(&name), AtFlags::empty()).map_err(failed)?;
                 continue;
             }

@@ -120,7 +120,8 @@ impl Blocks {
         let typed = |kind: &str, encoding: &str| format!("{kind}\nContent-Transfer-Encoding: {encoding}");
         let (html, pdf) = ("text/html; charset=utf-8", "application/pdf; name=\"report.pdf\"");
         let kind = random.below(1000);
-        let mut text = cut(&self.plain, len, random).to_string();
+        let is_twofold = (10..350).contains(&kind);
+        let mut text = cut(&self.plain, if is_twofold { len / 3 } else { len }, random).to_string();
         let (kind, encoding) = match kind {
             0..10 => {
                 let data = cut(&self.base64, 70_000 + random.below(70_000), random);
@@ -131,7 +132,7 @@ impl Blocks {
                 (format!("multipart/mixed; boundary=\"{boundary}\""), "7bit")
             }
             10..350 => {
-                let markup = cut(&self.html, 2 * len, random);
+                let markup = cut(&self.html, len - len / 3, random);
                 text = format!(
                     "--{boundary}\nContent-Type: text/plain\n\n{text}\n--{boundary}\nContent-Type: {}\n\n{markup}\n--{boundary}--\n",
                     typed(html, "quoted-printable")

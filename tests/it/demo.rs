@@ -191,6 +191,20 @@ fn what_it_did_not_make_is_never_touched() {
 }
 
 #[test]
+fn who_works_in_it_is_named_and_waited_for() {
+    let place = Place::new();
+    place.shown(&["d", "--messages", "30"]);
+    let folder = maildex::folder::Folder::open(&place.path().join("d")).expect("open");
+    let lock = folder.lock("a test", maildex::lock::Wait::Forever, &mut |_| ()).expect("lock");
+    let (code, shown, errors) = place.demo(&["d".as_ref(), "--wait".as_ref(), "0".as_ref()]);
+    assert_eq!((code, shown.as_str()), (Some(75), ""), "{errors}");
+    assert!(errors.contains("a test") && errors.contains("--wait"), "{errors}");
+    assert_eq!(place.mails("d").len(), 30);
+    lock.release().expect("release");
+    place.shown(&["d", "--messages", "20"]);
+}
+
+#[test]
 fn wrong_arguments_are_told() {
     let place = Place::new();
     for wrong in ["0", "1000001", "-1", "many", "5000000000"] {

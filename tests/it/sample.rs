@@ -39,7 +39,7 @@ fn mails(root: &Path) -> BTreeMap<PathBuf, (Option<Vec<u8>>, i64)> {
 }
 
 fn quietly(path: &Path, messages: u32) -> Result<Made, Error> {
-    make(path, messages, Wait::Forever, &mut |_| ())
+    make(path, messages, Wait::Forever, &mut |_| (), &mut |_| ())
 }
 
 /// An empty directory, and in it the place for a sample.
@@ -154,10 +154,16 @@ fn what_it_did_not_make_stops_it_before_anything_is_changed() {
         format!("{}/", mail.sub.as_str()) + std::str::from_utf8(&mail.name).expect("no odd one")
     };
     let base = |number: u32| String::from_utf8(base_of(&sample.mail(number).name).to_vec()).expect("no odd one");
-    let cases: [(&str, Spoil<'_>); 14] = [
+    let cases: [(&str, Spoil<'_>); 15] = [
         ("a mail of another", &|path| fs::write(path.join("cur/1.host:2,S"), "mine").unwrap()),
         ("a mail of a larger sample", &|path| fs::write(path.join(file(50)), &sample.mail(50).text).unwrap()),
         ("other contents", &|path| fs::write(path.join(file(7)), "mine").unwrap()),
+        ("other contents of the same size and time, which would be removed", &|path| {
+            let (path, mail) = (path.join(file(15)), sample.mail(15));
+            fs::write(&path, vec![b'x'; mail.text.len()]).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(mail.received_s as u64);
+            fs::File::open(&path).unwrap().set_modified(time).unwrap();
+        }),
         ("the same, and more", &|path| {
             fs::write(path.join(file(7)), [&sample.mail(7).text[..], b"mine"].concat()).unwrap();
         }),
@@ -245,7 +251,7 @@ fn a_sample_that_is_written_into_is_left_alone() {
     quietly(&path, 20).expect("make");
     let folder = Folder::open(&path).expect("open");
     let lock = folder.lock("test", Wait::Forever, &mut |_| ()).expect("lock");
-    let error = make(&path, 10, Wait::For(std::time::Duration::ZERO), &mut |_| ()).expect_err("locked");
+    let error = make(&path, 10, Wait::For(std::time::Duration::ZERO), &mut |_| (), &mut |_| ()).expect_err("locked");
     assert!(matches!(error, Error::Locked { .. }), "{error}");
     assert_eq!(mails(&path).len(), 20);
     lock.release().expect("release");
