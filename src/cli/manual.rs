@@ -47,7 +47,7 @@ fn add_pages(command: &Command, pages: &mut Vec<(String, String)>) {
 }
 
 fn verbs(command: &Command) -> impl Iterator<Item = &Command> {
-    command.get_subcommands().filter(|verb| !verb.is_hide_set())
+    command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help")
 }
 
 /// `maildex-lock-run`
