@@ -51,22 +51,39 @@ impl Folder {
     /// Answers a compaction: closes the index while somebody asks for that, and comes back afterwards. Takes no lock and
     /// never waits.
     pub fn attend(&mut self) -> Result<()> {
-        match self.stay {
-            Stay::No => {}
-            Stay::Open { .. } => {
-                if is_closing(&self.dir)? {
-                    self.index = None;
-                    self.stay = Stay::Closed;
-                }
-            }
-            Stay::Closed => {
-                // Whoever may only read the folder keeps nobody from compacting it.
-                if let Ok(Some(presence)) = Presence::enter(&self.dir, &self.maildir.access()) {
-                    self.stay = Stay::Open { _presence: presence };
-                }
-            }
+        if self.is_asked_to_close()? {
+            self.close();
+        } else {
+            self.come_back();
         }
         Ok(())
+    }
+
+    /// Whether somebody asks to close the index.
+    pub fn is_asked_to_close(&self) -> Result<bool> {
+        Ok(!matches!(self.stay, Stay::No) && is_closing(&self.dir)?)
+    }
+
+    /// Whether it is closed because of that, and nobody waits for this program.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.stay, Stay::Closed)
+    }
+
+    fn close(&mut self) {
+        if let Stay::Open { .. } = self.stay {
+            self.index = None;
+            self.stay = Stay::Closed;
+        }
+    }
+
+    /// Keeps the folder open again; where it was asked to close just now, that is for the next look. Whoever may only read
+    /// the folder keeps nobody from compacting it.
+    pub fn come_back(&mut self) {
+        if let Stay::Closed = self.stay
+            && let Ok(Some(presence)) = Presence::enter(&self.dir, &self.maildir.access())
+        {
+            self.stay = Stay::Open { _presence: presence };
+        }
     }
 
     /// Where it was when it was opened.

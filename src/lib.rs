@@ -15,9 +15,9 @@
 //!
 //! The layers, each of which knows only those before it: [`maildir`] is the folder as other programs see it, [`mod@format`]
 //! the bytes of our files, [`map`] the fence around mapped memory, [`lock`] the folder lock, [`index`] opens, finds,
-//! publishes and recovers, [`folder`] puts these together, [`tree`] finds all folders below a directory, [`refresh`] brings the index up to date, [`query`] says which
-//! messages are meant, [`sample`] makes up a folder to try things on, and [`ops`] has one function for each thing that a
-//! user can ask for.
+//! publishes and recovers, [`folder`] puts these together, [`tree`] finds all folders below a directory, [`refresh`]
+//! brings the index up to date, [`query`] says which messages are meant, [`sample`] makes up a folder to try things on,
+//! [`ops`] has one function for each thing that a user can ask for, and [`watch`] keeps an index up to date.
 #![deny(unsafe_code)]
 
 pub mod dir;
@@ -35,5 +35,6 @@ pub mod refresh;
 pub mod sample;
 mod system;
 pub mod tree;
+pub mod watch;
 
 pub use error::{Error, Result};

@@ -16,6 +16,8 @@ use crate::index::OFFSETS;
 pub struct Tree {
     /// Mail folders, the directory itself among them if it is one, by path.
     pub folders: Vec<PathBuf>,
+    /// Directories that are none, and that were looked into: above, or beside, those that are.
+    pub others: Vec<PathBuf>,
     /// Directories that could not be looked into.
     pub unreadable: Vec<Error>,
 }
@@ -40,9 +42,8 @@ pub fn find(root: &Path) -> Result<Tree> {
                         links.push_back(path.join(name));
                     }
                 }
-                if is_folder {
-                    tree.folders.push(path);
-                }
+                let found = if is_folder { &mut tree.folders } else { &mut tree.others };
+                found.push(path);
             }
             Err(source) if path == root => return Err(Error::Io { path, doing: "cannot open", source }),
             Err(source) if leads_nowhere(&source) => {}

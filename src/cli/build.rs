@@ -119,44 +119,72 @@ impl Bar {
     }
 }
 
+/// Something to be said on stderr.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    Note(String),
+    Problem(String),
+    Hint(String),
+}
+
+impl Said {
+    pub fn say(&self, out: &mut Output) {
+        match self {
+            Said::Note(text) => out.note(text),
+            Said::Problem(text) => out.problem(text),
+            Said::Hint(text) => out.hint(text),
+        }
+    }
+}
+
 /// Tells what could not be dealt with.
-pub fn problems(report: &Report, path: &Path, out: &mut Output) {
+pub fn problems(report: &Report, folder: &Path, out: &mut Output) {
+    for said in said(report, folder) {
+        said.say(out);
+    }
+}
+
+/// What there is to say of a refresh.
+pub fn said(report: &Report, path: &Path) -> Vec<Said> {
     let folder = path.display();
+    let mut said = Vec::new();
     if let Some(why) = &report.rebuilt {
         let uids = if report.uids_lost == 0 { ", with the same UIDs" } else { "" };
-        out.note(format_args!("{folder}: the index was made again{uids}, because of this: {why}"));
+        said.push(Said::Note(format!("{folder}: the index was made again{uids}, because of this: {why}")));
         if report.uids_lost > 0 {
             let lost = text::count(report.uids_lost, "message");
-            out.problem(format_args!("{folder}: {lost} got a new UID: nothing proved that the mail is still the same"));
+            let why = "nothing proved that the mail is still the same";
+            said.push(Said::Problem(format!("{folder}: {lost} got a new UID: {why}")));
         }
     }
     for (path, error) in &report.unreadable {
-        out.problem(format_args!("{}: cannot read: {error}", path.display()));
+        said.push(Said::Problem(format!("{}: cannot read: {error}", path.display())));
     }
     if report.unnumbered > 0 {
         let path = path.to_path_buf();
         let (error, mails) = (Error::UidsExhausted { path }, text::count(report.unnumbered, "mail"));
-        out.problem(format_args!("{error}; {mails} not indexed"));
-        out.hint(error.hint().unwrap_or_default());
+        said.push(Said::Problem(format!("{error}; {mails} not indexed")));
+        said.extend(error.hint().map(Said::Hint));
     }
     for (first, second) in &report.twins {
         let (first, second) = (first.display(), second.display());
-        out.problem(format_args!("{second}: not indexed: it has the base name of {first}"));
+        said.push(Said::Problem(format!("{second}: not indexed: it has the base name of {first}")));
     }
     if let Some((gone, of)) = report.guarded {
-        out.problem(format_args!(
+        said.push(Said::Problem(format!(
             "{folder}: {gone} of {of} messages are gone at once and their directory is another one; they are kept in the index"
-        ));
-        out.hint(format_args!(
+        )));
+        said.push(Said::Hint(format!(
             "is everything mounted? if the mail is meant to be gone: maildex build {folder} --accept-removals"
-        ));
+        )));
     }
     for (path, what) in &report.odd {
-        out.note(format_args!("{}: left alone: {what}", path.display()));
+        said.push(Said::Note(format!("{}: left alone: {what}", path.display())));
     }
     if report.interrupted {
-        out.note(format_args!("{folder}: stopped; the next build goes on from here"));
+        said.push(Said::Note(format!("{folder}: stopped; the next build goes on from here")));
     }
+    said
 }
 
 /// One line: what is there, and what changed.

@@ -1,8 +1,9 @@
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use maildex::Error;
+use maildex::maildir::Sub;
 use maildex::ops::changes::{Event, Token, changes};
 
 use crate::cli::exit::Exit;
@@ -98,6 +99,8 @@ fn parse(text: &str, args: &Args) -> Result<Token, Error> {
 pub struct Events {
     records: Records,
     style: Style,
+    /// For a column of its own, where there may be several.
+    folder: Option<String>,
 }
 
 enum Style {
@@ -114,7 +117,17 @@ impl Events {
             Some(width) => Style::Columns { width, zone: TimeZone::system() },
             None => Style::Tabs,
         };
-        Events { records, style }
+        Events { records, style, folder: None }
+    }
+
+    /// With a column for the folder.
+    pub fn of(self, folder: &Path) -> Events {
+        Events { folder: Some(folder.to_string_lossy().into_owned()), ..self }
+    }
+
+    /// Directory and path of the message; `None` if it is gone.
+    pub fn place(&mut self, event: &Event<'_>) -> Result<Option<(Sub, PathBuf)>, Error> {
+        self.records.place(&event.message)
     }
 
     /// One line.
@@ -127,13 +140,15 @@ impl Events {
                 writeln!(out, "{kind:8}{}", rest.trim_end()).map_err(cannot_write)
             }
             Style::Tabs => {
-                let place = self.records.place(&event.message)?;
+                let place = self.place(event)?;
                 let (sub, path) = place.map(|(sub, path)| (sub.as_str(), path.to_string_lossy().into_owned())).unzip();
                 let flags = if sub.is_some() { event.message.status.flags().to_string() } else { String::new() };
                 let was_uid = event.was_uid.map(|uid| uid.to_string()).unwrap_or_default();
                 let (uid, token) = (event.message.uid.to_string(), event.token.to_string());
                 let (sub, path) = (sub.unwrap_or_default(), path.unwrap_or_default());
-                row(out, [kind, &uid, &was_uid, sub, &flags, &path, &token]).map_err(cannot_write)
+                let folder = self.folder.as_deref();
+                row(out, [kind, &uid, &was_uid, sub, &flags, &path, &token].into_iter().chain(folder))
+                    .map_err(cannot_write)
             }
         }
     }
@@ -148,7 +163,7 @@ impl Events {
     }
 }
 
-fn row(out: &mut impl Write, fields: [&str; 7]) -> io::Result<()> {
+fn row<'f>(out: &mut impl Write, fields: impl IntoIterator<Item = &'f str>) -> io::Result<()> {
     for (n, field) in fields.into_iter().enumerate() {
         if n > 0 {
             out.write_all(b"\t")?;

@@ -29,6 +29,7 @@ mod terminal;
 mod text;
 mod tree;
 mod waiting;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ enum Verb {
     Changes(changes::Args),
     Replace(replace::Args),
     Compact(compact::Args),
+    Watch(watch::Args),
     Check(check::Args),
     Demo(demo::Args),
     #[cfg(feature = "generate")]
@@ -86,6 +88,7 @@ impl Verb {
             Verb::Changes(args) => changes::run(args, out),
             Verb::Replace(args) => replace::run(args, out),
             Verb::Compact(args) => compact::run(args, out),
+            Verb::Watch(args) => watch::run(args, out),
             Verb::Check(args) => check::run(args, out),
             Verb::Demo(args) => demo::run(args, out),
             #[cfg(feature = "generate")]
@@ -105,6 +108,7 @@ impl Verb {
             Verb::Changes(args) => &args.folder,
             Verb::Replace(args) => &args.folder,
             Verb::Compact(args) => &args.folder,
+            Verb::Watch(args) => &args.folders[0],
             Verb::Check(args) => &args.folder,
             Verb::Demo(args) => &args.dir,
             #[cfg(feature = "generate")]

@@ -38,10 +38,12 @@ impl Writer<'_> {
     }
 
     /// Writes the next generation and puts it in place; this writer is of no more use then. `progress` hears how many slots
-    /// of how many are done, and may call it off as long as nothing is in place: then the answer is `Break`.
+    /// of how many are done, and may call it off as long as nothing is in place: then the answer is `Break`. Messages that
+    /// have died after the change `told` are kept as dead ones: there are listeners who have not heard of that yet.
     pub fn compact(
         &mut self,
         access: Access,
+        told: u64,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<ControlFlow<(), Compacted>> {
         self.publish()?;
@@ -56,14 +58,14 @@ impl Writer<'_> {
         let (mut entries, mut bytes) = (index.entries()?, Vec::new());
         for slot in snapshot.slots() {
             let (status, changed) = (slot.status()?, slot.last_change()?);
-            if status.has(Status::EXPUNGED) {
+            if status.has(Status::EXPUNGED) && changed.number <= told {
                 oldest = oldest.max(changed.number);
                 compacted.dropped += 1;
             } else {
                 let added = entries.copy_to(&slot, &mut bytes)?;
                 let (uid, hash, inode) = (slot.uid()?, slot.hash(), slot.inode());
                 next.push(&mut bytes, added, changed, SlotData { uid, status, entry_at: 0, hash, inode })?;
-                compacted.kept += 1;
+                compacted.kept += usize::from(!status.has(Status::EXPUNGED));
             }
             if progress(slot.no().0 as usize + 1, snapshot.len() as usize).is_break() {
                 return Ok(ControlFlow::Break(()));

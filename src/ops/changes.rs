@@ -36,6 +36,10 @@ const REMOVED: u64 = 1 << 32;
 /// The end of a change.
 const END: u64 = 2 * REMOVED;
 
+/// Added to END and the UID in a token of who began with nothing and has come so far among the changes that are not known
+/// one by one: of the messages up to this UID he knows all of these.
+const BEGUN: u64 = END + 1;
+
 impl Token {
     /// Of who knows nothing yet, of any index.
     pub const START: Token = Token { id: [0; 16], at: (0, 0) };
@@ -55,7 +59,7 @@ impl Token {
         let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
         let is_id = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
         let id = u128::from_str_radix(id, 16).ok().filter(|_| is_id)?.to_be_bytes();
-        let within = uid.map_or(Some(END), number).filter(|&within| within <= END)?;
+        let within = uid.map_or(Some(END), number).filter(|&within| within <= BEGUN + END)?;
         parts.next().is_none().then_some(Token { id, at: (number(change)?, within) })
     }
 
@@ -68,12 +72,14 @@ impl Token {
     fn check(&self, snapshot: &Snapshot<'_>) -> Result<()> {
         let refused = |why| Err(Error::Token { path: snapshot.index().dir().path().to_path_buf(), why });
         let oldest = snapshot.index().header().oldest().unwrap_or(u64::MAX);
-        let (change, _) = self.at;
+        let (change, within) = self.at;
+        // Removals of the oldest change are forgotten, and come last in it.
+        let too_old = change < oldest || (change == oldest && within < END);
         match () {
             () if *self == Token::START => Ok(()),
             () if !self.is_of(&snapshot.index().identity().id) => refused("it is of another index"),
             () if change > snapshot.counter() => refused("it is newer than the index, which must be an old copy"),
-            () if change < oldest => refused("it is too old: what changed since is not known one by one"),
+            () if too_old => refused("it is too old: what changed since is not known one by one"),
             () => Ok(()),
         }
     }
@@ -160,14 +166,14 @@ pub fn changes(
     bad: &mut dyn FnMut(Error),
 ) -> Result<Token> {
     since.check(snapshot)?;
-    // Who begins with nothing and is interrupted comes back with a token from among the changes that are not known one by
-    // one. So all of these count as the oldest.
-    let oldest = snapshot.index().header().oldest().unwrap_or(0);
+    // Who begins with nothing need not know the changes one by one.
+    let has_begun = *since == Token::START || since.at.1 > END;
+    let unknown = if has_begun { snapshot.index().header().oldest().unwrap_or(0) } else { 0 };
     let mut entries = snapshot.index().entries()?;
     let mut due = Vec::new();
     let mut dead = Graves::default();
     for slot in snapshot.slots() {
-        match look(&slot, since.at, oldest, &mut entries) {
+        match look(&slot, since.at, unknown, &mut entries) {
             Ok(Some(look)) => {
                 if look.expunged {
                     dead.push(&slot, look.changed.0);
@@ -197,19 +203,19 @@ pub fn changes(
     Ok(Token::of(snapshot))
 }
 
-/// Looks at a slot; `None` if nothing has happened to it since.
-fn look(slot: &Slot<'_>, since: At, oldest: u64, entries: &mut Entries) -> Result<Option<Look>> {
+/// Looks at a slot; `None` if nothing has happened to it since. Changes up to `unknown` count as one.
+fn look(slot: &Slot<'_>, since: At, unknown: u64, entries: &mut Entries) -> Result<Option<Look>> {
     loop {
         let before = slot.last_change()?;
-        let change = before.number.max(oldest);
-        if change < since.0 {
+        if before.number.max(unknown) < since.0 {
             return Ok(None);
         }
         let expunged = slot.status()?.has(Status::EXPUNGED);
         let uid = u64::from(slot.uid()?.get());
-        let changed = (change, if expunged { REMOVED + uid } else { uid });
+        let place = |change, within| if change <= unknown { (unknown, BEGUN + uid) } else { (change, within) };
+        let changed = place(before.number, if expunged { REMOVED + uid } else { uid });
         let is_due = changed > since;
-        let added = if is_due { (entries.read(slot)?.added.max(oldest), uid) } else { changed };
+        let added = if is_due { place(entries.read(slot)?.added, uid) } else { changed };
         if slot.last_change()? == before {
             return Ok(is_due.then_some(Look { changed, moved: before.moved, expunged, added }));
         }
@@ -313,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_token_is_read_as_it_was_written() {
-        for at in [(0, END), (17, 3), (17, REMOVED + 3), (1_700_000_000_000_000, END)] {
+        for at in [(0, END), (17, 3), (17, REMOVED + 3), (17, BEGUN + 3), (1_700_000_000_000_000, END)] {
             let token = Token { id: [0xab; 16], at };
             assert_eq!(Token::parse(&token.to_string()), Some(token), "{token}");
         }
@@ -328,7 +334,7 @@ mod tests {
             &*format!("{id}.+1"),
             &format!("{id}.1."),
             &format!("{id}.1.2.3"),
-            &format!("{id}.1.8589934593"),
+            &format!("{id}.1.99999999999"),
             &format!("+{}.1", &id[1..]),
         ]) {
             assert_eq!(Token::parse(text), None, "{text:?}");

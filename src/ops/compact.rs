@@ -83,8 +83,8 @@ pub fn compact(
 /// A compaction that may have to let others have the lock while it waits for them to close.
 struct Request {
     options: Options,
-    /// Since when all are asked to close.
-    asked: Option<(Closing, Instant)>,
+    /// Since when all are asked to close, and the last change before that. Of that they tell before they close.
+    asked: Option<(Closing, Instant, u64)>,
 }
 
 impl Request {
@@ -95,9 +95,12 @@ impl Request {
             return Ok(End::Done(Done::NotWorthIt { dead, of }));
         }
         let access = folder.maildir().access();
-        let (closing, since) = match &mut self.asked {
+        let (closing, since, told) = match &mut self.asked {
             Some(asked) => asked,
-            none => none.insert((Closing::ask(folder.dir(), &access)?, Instant::now())),
+            none => {
+                let told = writer.snapshot()?.counter();
+                none.insert((Closing::ask(folder.dir(), &access)?, Instant::now(), told))
+            }
         };
         let mut still_open = Vec::new();
         let all_closed = loop {
@@ -122,7 +125,7 @@ impl Request {
             thread::sleep(BETWEEN_LOOKS);
         };
         // From here to the commit nobody is let in.
-        let done = match writer.compact(access, &mut |done, total| progress(Progress { done, total }))? {
+        let done = match writer.compact(access, *told, &mut |done, total| progress(Progress { done, total }))? {
             ControlFlow::Continue(compacted) => Done::Compacted { compacted, still_open },
             ControlFlow::Break(()) => Done::CalledOff,
         };

@@ -441,3 +441,24 @@ fn the_documented_loop_takes_each_mail_once_and_misses_none_when_killed() {
     assert_eq!(fs::read_to_string(&taken).expect("taken"), text, "nothing twice while nobody kills it");
     mail.assert_sound();
 }
+
+#[test]
+fn a_token_from_within_a_change_whose_removals_were_dropped_is_too_old() {
+    let mail = Mailbox::new().messages(3);
+    mail.run(["build"]).ok();
+    let before = token(&mail);
+    mail.deliver("new/4.host", self::mail("mail 4"));
+    mail.remove("cur/1.host:2,");
+    mail.remove("cur/2.host:2,");
+    let told = mail.run(["changes", "--since", &before, "--json"]).ok().json();
+    let of = |at: usize| told[at]["token"].as_str().expect("a token").to_string();
+    assert_eq!((&told[1]["uid"], &told[2]["uid"]), (&1.into(), &2.into()));
+    mail.run(["compact"]).ok();
+    refused(&mail, &of(1), "too old");
+    assert_since(&mail, &of(3), &[]);
+    // Who began with nothing goes on from anywhere.
+    let all = mail.run(["changes", "--since", "0", "--json"]).ok().json();
+    let first = all[0]["token"].as_str().expect("a token");
+    assert_since(&mail, first, &[("added", 4, None, "new/4.host")]);
+    mail.assert_sound();
+}

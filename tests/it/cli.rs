@@ -15,6 +15,7 @@ const VERBS: &[(&str, &str)] = &[
     ("changes", "Print what changed since a token"),
     ("replace", "Give a message new contents, from standard input"),
     ("compact", "Rewrite the index without its dead entries"),
+    ("watch", "Keep indexes up to date, and print what happens to the mail"),
     ("check", "Look for damage in the index of a folder, and change nothing"),
 ];
 

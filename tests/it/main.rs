@@ -27,3 +27,5 @@ mod replace;
 mod sample;
 mod show;
 mod tree;
+mod watch;
+mod watching;
