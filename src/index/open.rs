@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::dir::{Dir, id_of_file};
+use crate::dir::{Dir, FileId, id_of_file};
 use crate::error::{Damage, Error, Result};
 use crate::format::entry::Seal;
 use crate::format::header::{BadHeader, Identity, Kind, RECORD_LEN, VERSION};
@@ -21,16 +21,24 @@ const MAX_TRIES: usize = 10;
 impl Index {
     /// Opens the index in a directory; `None` if there is no offsets file.
     pub fn open(dir: &Arc<Dir>, writable: bool) -> Result<Option<Index>> {
-        let mut seen = None;
+        Index::open_again(dir, writable, &mut || ())
+    }
+
+    /// `again` is called before each try but the first.
+    fn open_again(dir: &Arc<Dir>, writable: bool, again: &mut dyn FnMut()) -> Result<Option<Index>> {
+        // The file seen before stays open: otherwise its inode may be given to the next one, which then looks like it.
+        let mut seen: Option<(FileId, File)> = None;
         let mut last = None;
         for _ in 0..MAX_TRIES {
+            if seen.is_some() {
+                again();
+            }
             let Some(offsets_file) = dir.open_file(OFFSETS, writable)? else { return Ok(None) };
             let path = || dir.path().join(OFFSETS);
             let offsets_id = id_of_file(&offsets_file).map_err(Error::io("cannot stat", path()))?;
-            if seen == Some(offsets_id) {
+            if seen.as_ref().is_some_and(|(seen, _)| *seen == offsets_id) {
                 break; // the same file as before, so waiting will not help
             }
-            seen = Some(offsets_id);
             let offsets = OffsetsMap::new(&offsets_file, writable)
                 .map_err(|source| Error::Io { path: path(), doing: "cannot map", source })?
                 .ok_or_else(|| too_short(path(), &offsets_file))?;
@@ -54,6 +62,7 @@ impl Index {
                 }
                 Err(error) => last = Some(error),
             }
+            seen = Some((offsets_id, offsets_file));
         }
         Err(last.unwrap_or_else(|| Error::KeepsChanging { path: dir.path().join(OFFSETS) }))
     }
@@ -106,4 +115,38 @@ fn bad_header(path: PathBuf, bad: &BadHeader) -> Error {
         BadHeader::Crc(found, expected) => (12, "header crc", format!("{found:#010x}"), format!("{expected:#010x}")),
     };
     Error::Damaged(Damage { path, at, what: what.into(), found, expected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::generation::{NewGeneration, Start, first_identity};
+    use crate::lock::{Lock, Wait};
+    use crate::maildir::Maildir;
+    use std::time::Duration;
+
+    /// A file system may give the inode of a removed file to the next one. Then the new offsets file looked like the one
+    /// that was there before two compactions, and that like damage.
+    #[test]
+    fn a_new_offsets_file_on_the_old_ones_inode_is_another_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        std::fs::create_dir(path("cur")).unwrap();
+        let dir = Arc::new(Dir::open(temp.path()).unwrap());
+        let access = Maildir::new(Arc::clone(&dir), false).unwrap().access();
+        let lock = Lock::acquire(&dir, "a test", Wait::For(Duration::ZERO), access, &mut |_| ()).unwrap();
+        let first = NewGeneration::begin(&dir, &lock, access, first_identity(0)).unwrap();
+        first.commit(&Start::without_history(0, true)).unwrap();
+        std::fs::rename(path("maildex.index.1"), path("aside")).unwrap();
+        let offsets = std::fs::read(path(OFFSETS)).unwrap();
+        let mut replace = || {
+            std::fs::remove_file(path(OFFSETS)).unwrap();
+            std::fs::write(path(OFFSETS), &offsets).unwrap();
+            std::fs::rename(path("aside"), path("maildex.index.1")).unwrap();
+        };
+        assert!(Index::open_again(&dir, false, &mut replace).unwrap().is_some());
+        // Without a new one it is damage at once.
+        std::fs::rename(path("maildex.index.1"), path("aside")).unwrap();
+        assert!(matches!(Index::open(&dir, false), Err(Error::Damaged(_))));
+    }
 }
