@@ -94,7 +94,11 @@ impl Draft {
         };
         placed.map_err(Error::io("cannot put in place", dir.path().join(OsStr::from_bytes(&name))))?;
         self.is_named = false;
-        dir.sync()?;
+        if let Err(error) = dir.sync() {
+            // What failed must not be left beside the mail that it was to replace.
+            let _ = rustix::fs::unlinkat(dir, OsStr::from_bytes(&name), AtFlags::empty());
+            return Err(error);
+        }
         Ok(name)
     }
 }
@@ -112,6 +116,7 @@ impl Drop for Draft {
 pub struct Withdrawn {
     tmp: Dir,
     base: String,
+    is_gone: bool,
 }
 
 impl Withdrawn {
@@ -120,13 +125,22 @@ impl Withdrawn {
         let (tmp, base) = (maildir.root().sub(TMP)?, unique_base());
         let path = || dir.path().join(OsStr::from_bytes(name));
         rename_new(dir, name, &tmp, base.as_bytes()).map_err(|errno| Error::io("cannot take away", path())(errno))?;
-        Ok(Withdrawn { tmp, base })
+        Ok(Withdrawn { tmp, base, is_gone: false })
+    }
+
+    /// Puts it back. If that cannot be it stays in `tmp/`, for it may be the only one.
+    pub fn put_back(mut self, dir: &Dir, name: &[u8]) -> Result<()> {
+        self.is_gone = true;
+        rename_new(&self.tmp, self.base.as_bytes(), dir, name)
+            .map_err(Error::io("cannot put back", self.tmp.path().join(&self.base)))
     }
 }
 
 impl Drop for Withdrawn {
     fn drop(&mut self) {
-        let _ = self.tmp.unlink(&self.base);
+        if !self.is_gone {
+            let _ = self.tmp.unlink(&self.base);
+        }
     }
 }
 

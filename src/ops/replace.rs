@@ -1,7 +1,7 @@
 //! New contents for a mail: another mail, under another UID, for what an entry says never changes.
 //!
 //! The new file is whole and durable in its place before the old one is taken away, so whoever is killed in between
-//! leaves both, and never none. Flags and time of delivery stay.
+//! leaves both, and never none. What fails leaves the folder as it was. Flags and time of delivery stay.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -145,12 +145,23 @@ fn put(maildir: &Maildir, mut writer: Writer<'_>, draft: Draft, uid: Uid) -> Res
     }
     let hash = writer.index().identity().hash(&base);
     let status = Status::of_name(place.0, &Name::parse(&place.1));
-    let new_uid = writer.add(&mut bytes, status, hash, inode)?;
-    writer.set_status(slot, Status::EXPUNGED);
-    writer.finish()?;
-    drop(withdrawn);
-    let (sub, name) = place;
-    Ok(Replaced { message: Renamed { uid: new_uid, sub, name, from: None }, was_uid: uid })
+    let entered = writer.add(&mut bytes, status, hash, inode).and_then(|new_uid| {
+        writer.set_status(slot, Status::EXPUNGED);
+        writer.finish().map(|()| new_uid)
+    });
+    match entered {
+        Ok(new_uid) => {
+            drop(withdrawn);
+            let (sub, name) = place;
+            Ok(Replaced { message: Renamed { uid: new_uid, sub, name, from: None }, was_uid: uid })
+        }
+        // A full disk, or no UID left: the folder is to be as it was. First the old one, so that there is one at any time.
+        Err(error) => {
+            withdrawn.put_back(open(maildir, &dirs, sub_then)?, &name_then)?;
+            Withdrawn::take(maildir, open(maildir, &dirs, place.0)?, &place.1)?;
+            Err(error)
+        }
+    }
 }
 
 /// The new mail's entry, read before it has a name that others could change; and its inode.

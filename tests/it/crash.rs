@@ -587,6 +587,36 @@ fn recovery_killed_at_stores() {
     INDEX_LOST.pairs();
 }
 
+/// Once the new mail was in its place a full disk left the old one removed, or both there, and said that it failed.
+#[test]
+fn a_replace_that_fails_leaves_the_folder_as_it_was() {
+    if !strace_works() {
+        return skipped("errors of system calls in replace", STRACE);
+    }
+    let (mut failed, mut done) = (0, 0);
+    for (name, nth) in REPLACE.call_points() {
+        let error = match &*name {
+            "fallocate" | "pwrite64" | "linkat" => "ENOSPC",
+            "fsync" | "renameat2" | "fchmod" | "utimensat" => "EIO",
+            _ => continue,
+        };
+        let mut place = (REPLACE.folder)();
+        let before = oracle::untouchable(&place.mailbox);
+        let at = Kill::Error(name, nth, error);
+        let judge = if kill(&place.mailbox, REPLACE.command, &at).expect("told, or done all the same") {
+            failed += 1;
+            untouched
+        } else {
+            done += 1;
+            replaced
+        };
+        judge(&before, &oracle::untouchable(&place.mailbox)).unwrap_or_else(|why| panic!("{at:?}: {why}"));
+        place.put_right().unwrap_or_else(|why| panic!("{at:?}: {why}"));
+    }
+    figures(&format!("errors in replace: {failed} told, {done} without harm"));
+    assert!(failed > 8, "{failed} failed, {done} did not");
+}
+
 #[test]
 fn a_full_disk_is_told_and_harms_nothing() {
     for sweep in [BUILD, REFRESH, NEXT_BLOCK, OFFSETS_LOST, INDEX_LOST, COMPACT] {
