@@ -179,7 +179,7 @@ fn run_in(
     }
     renamed::print(path, folder, done.messages.iter().map(|message| (message, None)), args.json, out)?;
     out.failed_all(&done.failed);
-    Ok(())
+    done.stopped.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// A SPEC, with the keywords of a folder.

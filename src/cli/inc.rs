@@ -35,5 +35,5 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     build::problems(&done.refreshed, &args.folder, out);
     renamed::print(&args.folder, &mut folder, done.messages.iter().map(|message| (message, None)), args.json, out)?;
     out.failed_all(&done.failed);
-    Ok(Exit::Done)
+    done.stopped.map_or(Ok(Exit::Done), |error| Err(error.into()))
 }

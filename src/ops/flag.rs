@@ -9,7 +9,7 @@ use crate::lock::{Owner, Wait};
 use crate::maildir::change::FlagChange;
 use crate::ops::build::{OnProgress, Options, Report, build, freshen};
 use crate::ops::locate::{Locator, last_live};
-use crate::ops::rename::{Edit, Renamed, rehearse, rename};
+use crate::ops::rename::{Edit, Outcome, Renamed, rehearse, rename};
 use crate::query::Query;
 use crate::query::message::MessageRef;
 use crate::refresh::is_fresh;
@@ -43,6 +43,8 @@ pub struct Done {
     pub failed: Vec<Error>,
     /// The index was brought up to date for it.
     pub refreshed: Option<Report>,
+    /// Why it ended before all was done. What was done stays.
+    pub stopped: Option<Error>,
 }
 
 /// Changes flags. Messages are found in the index as it is; only if one is not found there, or if what is meant depends
@@ -55,6 +57,19 @@ pub fn flag(
 ) -> Result<Done> {
     folder.complete_index()?;
     let mut done = Done::default();
+    match flag_all(folder, plan, told, progress, &mut done) {
+        Err(error) if done.messages.is_empty() && done.failed.is_empty() => Err(error),
+        ended => Ok(Done { stopped: ended.err(), ..done }),
+    }
+}
+
+fn flag_all(
+    folder: &mut Folder,
+    plan: &Plan<'_>,
+    told: &mut dyn FnMut(Option<&Owner>),
+    progress: OnProgress<'_>,
+    done: &mut Done,
+) -> Result<()> {
     let mut wanted: Vec<_> = plan.changes.iter().collect();
     if wanted.iter().any(|(_, whose)| whose.depends_on_the_newest()) {
         done.refresh(folder, plan, told, progress)?;
@@ -63,19 +78,21 @@ pub fn flag(
     loop {
         let (mut found, unknown) = find(folder, &wanted, &mut done.failed)?;
         edits.append(&mut found);
-        let outcome = if plan.dry_run {
-            rehearse(folder, &edits)?
+        let mut outcome = Outcome::default();
+        let renamed = if plan.dry_run {
+            rehearse(folder, &edits, &mut outcome)
         } else {
-            rename(folder, &edits, ("flag", plan.wait), told, progress)?
+            rename(folder, &edits, ("flag", plan.wait), told, progress, &mut outcome)
         };
         done.messages.extend(outcome.messages);
         let (moved, failed): (Vec<_>, Vec<_>) =
             outcome.failed.into_iter().partition(|(_, error)| may_be_elsewhere(error));
         done.failed.extend(failed.into_iter().map(|(_, error)| error));
+        renamed?;
         if done.refreshed.is_some() || outcome.interrupted || (moved.is_empty() && unknown.is_empty()) {
             done.failed.extend(moved.into_iter().map(|(_, error)| error));
             done.failed.extend(unknown.into_iter().map(|(_, error)| error));
-            return Ok(done);
+            return Ok(());
         }
         // New mail, or mail that a sync program has given another base name.
         done.refresh(folder, plan, told, progress)?;

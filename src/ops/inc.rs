@@ -6,7 +6,7 @@ use crate::format::status::Status;
 use crate::lock::{Owner, Wait};
 use crate::maildir::change::FlagChange;
 use crate::ops::build::{OnProgress, Options, Report, build};
-use crate::ops::rename::{Edit, Renamed, rename};
+use crate::ops::rename::{Edit, Outcome, Renamed, rename};
 use crate::refresh::is_fresh;
 
 /// What was done.
@@ -18,6 +18,8 @@ pub struct Done {
     pub failed: Vec<Error>,
     /// What the refresh before it noticed.
     pub refreshed: Report,
+    /// Why it ended before all was done. What was done stays.
+    pub stopped: Option<Error>,
 }
 
 /// Brings the index up to date, and moves every message in `new/` to `cur/`.
@@ -38,9 +40,10 @@ pub fn inc(
             edits.push(Edit { uid: slot.uid()?, change: FlagChange::default(), to_cur: true });
         }
     }
-    let outcome = rename(folder, &edits, ("inc", wait), told, progress)?;
+    let mut outcome = Outcome::default();
+    let stopped = rename(folder, &edits, ("inc", wait), told, progress, &mut outcome).err();
     // Somebody else may have taken it up and away meanwhile.
     let failed = outcome.failed.into_iter().map(|(_, error)| error);
     let failed = failed.filter(|error| !matches!(error, Error::NoMessage { .. })).collect();
-    Ok(Done { messages: outcome.messages, failed, refreshed })
+    Ok(Done { messages: outcome.messages, failed, refreshed, stopped })
 }

@@ -76,15 +76,16 @@ impl Outcome {
     }
 }
 
-/// Does it all under the lock, which others may have in between. One that fails never stops the rest.
+/// Does it all under the lock, which others may have in between. One that fails never stops the rest. Where an error does,
+/// `outcome` has what was done before it.
 pub fn rename(
     folder: &Folder,
     edits: &[Edit],
     (reason, wait): (&str, Wait),
     told: &mut dyn FnMut(Option<&Owner>),
     progress: OnProgress<'_>,
-) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
+    outcome: &mut Outcome,
+) -> Result<()> {
     let mut left = edits;
     while !left.is_empty() && !outcome.interrupted {
         let lock = folder.lock(reason, wait, told)?;
@@ -105,16 +106,15 @@ pub fn rename(
         session.finish()?;
         if is_asked && !left.is_empty() { lock.give_way() } else { lock.release() }?;
     }
-    Ok(outcome)
+    Ok(())
 }
 
 /// What [`rename`] would do.
-pub fn rehearse(folder: &mut Folder, edits: &[Edit]) -> Result<Outcome> {
+pub fn rehearse(folder: &mut Folder, edits: &[Edit], outcome: &mut Outcome) -> Result<()> {
     let maildir = std::sync::Arc::clone(folder.maildir());
     let snapshot = folder.complete_index()?.snapshot()?;
     let mut entries = snapshot.index().entries()?;
     let mut names = Names::default();
-    let mut outcome = Outcome::default();
     for edit in edits {
         let slot = snapshot.find_uid(edit.uid)?;
         let step = wanted(slot, None, &mut entries, &maildir, edit.uid).and_then(|(_, _, wanted)| {
@@ -122,7 +122,7 @@ pub fn rehearse(folder: &mut Folder, edits: &[Edit]) -> Result<Outcome> {
         });
         outcome.take(edit, step);
     }
-    Ok(outcome)
+    Ok(())
 }
 
 /// The index, open for writing, under the lock.

@@ -4,12 +4,21 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use maildex::folder::Folder;
+use maildex::lock::Wait;
+use maildex::maildir::change::FlagChange;
+use maildex::maildir::keywords::Keywords;
+use maildex::ops::build::Progress;
+use maildex::ops::flag::{Plan, Whose, flag};
+use maildex::query::message::MessageRef;
 
 use crate::mailbox::{Mailbox, Run, figures, installed, mail, maildex, skipped};
 
@@ -326,6 +335,35 @@ fn one_failure_never_stops_the_rest() {
     }
     fs::set_permissions(mail.file("cur"), fs::Permissions::from_mode(0o700)).expect("chmod");
     mail.run(["flag", "+S", "1"]).ok();
+}
+
+/// Nothing was printed of what had been renamed until then.
+#[test]
+fn what_was_done_before_an_error_is_told() {
+    let mail = indexed(2);
+    // A name that only a refresh can find, and a strange file that stands where a refresh puts its own.
+    fs::create_dir(mail.file("maildex.offsets.tmp")).expect("a directory of a stranger");
+    mail.deliver("new/3.host", self::mail("mail 3"));
+    let run = mail.run(["flag", "+S", "1", "3.host"]).fails_with(3);
+    run.stderr_shows("maildex.offsets.tmp: cannot remove");
+    run.stdout(lines(&mail, &[(1, "cur/1.host:2,S")]));
+    // The lock is taken away in the middle.
+    let mail = indexed(3);
+    let mut folder = Folder::open(&mail.path()).expect("open");
+    let change = FlagChange::parse("+F", &Keywords::default()).expect("a SPEC");
+    let all = MessageRef::parse("1:3".as_ref()).expect("a MSG");
+    let plan = Plan { changes: &[(change, Whose::Named(all))], dry_run: false, wait: Wait::For(Duration::ZERO) };
+    let progress = &mut |progress: Progress| {
+        if progress.done == 2 {
+            mail.remove("maildex.lock");
+        }
+        ControlFlow::Continue(())
+    };
+    let done = flag(&mut folder, &plan, &mut |_| (), progress).expect("it is told in what was done");
+    assert_eq!(done.messages.iter().map(|message| message.uid.get()).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(matches!(done.stopped, Some(maildex::Error::LockLost { .. })), "{:?}", done.stopped);
+    mail.run(["list", "--uids", "flagged"]).ok().stdout("1\n2\n3\n");
+    mail.assert_sound();
 }
 
 #[test]
