@@ -183,7 +183,8 @@ impl<'s, 'm> Locator<'s, 'm> {
 }
 
 fn in_set(snapshot: &Snapshot<'_>, set: &UidSet) -> Result<Vec<SlotNo>> {
-    let last = last_live(snapshot);
+    // Who names one UID after the other does not want the dead ones at the end walked over each time.
+    let last = if set.has_last() { last_live(snapshot) } else { None };
     let from = match set.first() {
         Some(first) => snapshot.first_from(first)?.map_or(snapshot.len(), |slot| slot.no().0),
         None => 0,

@@ -6,14 +6,14 @@ use crate::format::Uid;
 /// A set of UIDs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UidSet {
-    ranges: Vec<(Bound, Bound)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bound {
-    Uid(Uid),
-    /// `*`, the largest UID there is.
-    Last,
+    /// UIDs that were named one by one, as they were written.
+    singles: Vec<Uid>,
+    /// All with two ends, rising and apart: a list of all the UIDs there are is looked through for each message.
+    ranges: Vec<(Uid, Uid)>,
+    /// The least `n` of `n:*`.
+    open: Option<Uid>,
+    /// `*` alone.
+    has_last: bool,
 }
 
 impl UidSet {
@@ -25,18 +25,37 @@ impl UidSet {
     /// Reads a set.
     pub fn parse(text: &str) -> Result<UidSet> {
         let wrong = |expected: &str| Error::Query { word: text.into(), expected: expected.into() };
+        // `None` is `*`.
         let bound = |text: &str| match text {
-            "*" => Ok(Bound::Last),
+            "*" => Ok(None),
             "" => Err(wrong("a UID set such as 3 or 1:9,12 or 100:*")),
             digits => {
-                digits.parse().ok().and_then(Uid::new).map(Bound::Uid).ok_or_else(|| wrong("UIDs from 1 to 4294967295"))
+                digits.parse().ok().and_then(Uid::new).map(Some).ok_or_else(|| wrong("UIDs from 1 to 4294967295"))
             }
         };
-        let range = |part: &str| match part.split_once(':') {
-            Some((from, to)) => Ok((bound(from)?, bound(to)?)),
-            None => bound(part).map(|one| (one, one)),
-        };
-        Ok(UidSet { ranges: text.split(',').map(range).collect::<Result<_>>()? })
+        let mut set = UidSet { singles: Vec::new(), ranges: Vec::new(), open: None, has_last: false };
+        for part in text.split(',') {
+            let (from, to) = part.split_once(':').unwrap_or((part, part));
+            match (bound(from)?, bound(to)?) {
+                (Some(a), Some(b)) => {
+                    set.ranges.push((a.min(b), a.max(b)));
+                    set.singles.extend(Some(a).filter(|_| a == b));
+                }
+                (None, None) => set.has_last = true,
+                (Some(from), None) | (None, Some(from)) => {
+                    set.open = Some(set.open.map_or(from, |open| from.min(open)));
+                }
+            }
+        }
+        set.ranges.sort_unstable();
+        set.ranges.dedup_by(|next, range| {
+            let overlaps = next.0 <= range.1;
+            if overlaps {
+                range.1 = range.1.max(next.1);
+            }
+            overlaps
+        });
+        Ok(set)
     }
 
     /// Whether a UID is in the set, where `last` is the largest UID there is.
@@ -44,44 +63,31 @@ impl UidSet {
     /// `9:3` is `3:9`, as in IMAP. Other than there, `100:*` never goes below 100: a script that asks for what came
     /// after 99 does not want the last message again and again.
     pub fn contains(&self, uid: Uid, last: Option<Uid>) -> bool {
-        self.ranges.iter().any(|range| match *range {
-            (Bound::Uid(a), Bound::Uid(b)) => a.min(b) <= uid && uid <= a.max(b),
-            (Bound::Uid(from), Bound::Last) | (Bound::Last, Bound::Uid(from)) => from <= uid,
-            (Bound::Last, Bound::Last) => Some(uid) == last,
-        })
+        let begun = self.ranges.partition_point(|&(from, _)| from <= uid);
+        let is_within = begun.checked_sub(1).is_some_and(|at| uid <= self.ranges[at].1);
+        is_within || self.open.is_some_and(|from| from <= uid) || (self.has_last && Some(uid) == last)
     }
 
     /// The UIDs that are named one by one: that one of them is missing is worth a message.
     pub fn singles(&self) -> impl Iterator<Item = Uid> {
-        self.ranges.iter().filter_map(|range| match *range {
-            (Bound::Uid(a), Bound::Uid(b)) if a == b => Some(a),
-            _ => None,
-        })
+        self.singles.iter().copied()
+    }
+
+    /// Whether it has `*` alone, which stands for the largest UID of a live message.
+    pub fn has_last(&self) -> bool {
+        self.has_last
     }
 
     /// The least UID in the set; `None` if that depends on which is the last.
     pub fn first(&self) -> Option<Uid> {
-        self.ranges.iter().map(|&(a, b)| least(a, b)).reduce(|a, b| a.zip(b).map(|(a, b)| a.min(b))).flatten()
+        let least = self.ranges.first().map(|&(from, _)| from).into_iter().chain(self.open).min();
+        least.filter(|_| !self.has_last)
     }
 
     /// The largest UID in the set; `None` if that depends on which is the last.
     pub fn last(&self) -> Option<Uid> {
-        self.ranges
-            .iter()
-            .map(|&range| match range {
-                (Bound::Uid(a), Bound::Uid(b)) => Some(a.max(b)),
-                _ => None,
-            })
-            .reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b)))
-            .flatten()
-    }
-}
-
-fn least(a: Bound, b: Bound) -> Option<Uid> {
-    match (a, b) {
-        (Bound::Uid(a), Bound::Uid(b)) => Some(a.min(b)),
-        (Bound::Uid(a), Bound::Last) | (Bound::Last, Bound::Uid(a)) => Some(a),
-        (Bound::Last, Bound::Last) => None,
+        let is_fixed = self.open.is_none() && !self.has_last;
+        self.ranges.last().map(|&(_, to)| to).filter(|_| is_fixed)
     }
 }
 
@@ -102,10 +108,24 @@ mod tests {
         assert_eq!(members("*"), [15]);
         assert_eq!(members("18:*"), [18, 19, 20], "never below 18");
         assert_eq!(members("*:18"), [18, 19, 20]);
+        assert_eq!(members("9,2:4,3:6,1,9,*,19:*"), [1, 2, 3, 4, 5, 6, 9, 15, 19, 20]);
         assert_eq!(UidSet::parse("7,2:4,9").unwrap().first(), Uid::new(2));
         assert_eq!(UidSet::parse("7,*").unwrap().first(), None);
+        assert_eq!(UidSet::parse("7,3:*").unwrap().first(), Uid::new(3));
+        assert_eq!(UidSet::parse("7:12,4:20,9").unwrap().last(), Uid::new(20));
         assert_eq!(UidSet::parse("7,12:4,9").unwrap().last(), Uid::new(12));
         assert_eq!(UidSet::parse("7,9:*").unwrap().last(), None);
+    }
+
+    /// The whole list was gone through for each message: with 100,000 that took minutes.
+    #[test]
+    fn a_long_list_is_not_gone_through_for_each_message() {
+        const COUNT: u32 = 200_000;
+        let text = (1..=COUNT).rev().map(|uid| uid.to_string()).collect::<Vec<_>>().join(",");
+        let begun = std::time::Instant::now();
+        let set = UidSet::parse(&text).unwrap();
+        assert!((1..=COUNT).all(|uid| set.contains(Uid::new(uid).unwrap(), None)));
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     }
 
     #[test]

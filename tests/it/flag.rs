@@ -13,6 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use maildex::folder::Folder;
+use maildex::format::Uid;
+use maildex::index::Index;
+use maildex::index::publish::Writer;
 use maildex::lock::Wait;
 use maildex::maildir::change::FlagChange;
 use maildex::maildir::keywords::Keywords;
@@ -335,6 +338,26 @@ fn one_failure_never_stops_the_rest() {
     }
     fs::set_permissions(mail.file("cur"), fs::Permissions::from_mode(0o700)).expect("chmod");
     mail.run(["flag", "+S", "1"]).ok();
+}
+
+/// The dead ones were walked over for each line, to know what `*` would be.
+#[test]
+fn dead_messages_at_the_end_cost_a_batch_nothing() {
+    let mail = indexed(2);
+    let folder = Folder::open(&mail.path()).expect("open");
+    let lock = folder.lock("a test", Wait::For(Duration::ZERO), &mut |_| ()).expect("the lock");
+    let index = Index::open(folder.dir(), true).expect("open").expect("an index");
+    let mut writer = Writer::new(index, &lock).expect("a writer");
+    for uid in 3..30_000 {
+        writer.raise_uid(Uid::new(uid).expect("no zero")).expect("a dead slot");
+    }
+    writer.finish().expect("finish");
+    lock.release().expect("release");
+    let begun = Instant::now();
+    with_input(&mail, &["--batch"], "+S 1\n-S 2\n".repeat(10_000)).ok().silent();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    mail.run(["list", "--uids", "*"]).ok().stdout("2\n");
+    mail.assert_sound();
 }
 
 /// Nothing was printed of what had been renamed until then.
