@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_maildex_global_optspecs
-    string join \n q/quiet h/help V/version
+    string join \n q/quiet index-dir= h/help V/version
 end
 
 function __fish_maildex_needs_command
@@ -24,6 +24,7 @@ function __fish_maildex_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+complete -c maildex -n "__fish_maildex_needs_command" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_needs_command" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_needs_command" -s V -l version -d 'Print version'
@@ -39,9 +40,11 @@ complete -c maildex -n "__fish_maildex_needs_command" -f -a "replace" -d 'Give a
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "compact" -d 'Rewrite the index without its dead entries'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "watch" -d 'Keep indexes up to date, and print what happens to the mail'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "lock" -d 'Hold the lock of a folder, ask who has it, get rid of a dead one'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "demo" -d 'Make a folder of made-up mail, and show on it what maildex does'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand build" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l full -d 'List both directories, even if they seem unchanged'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l accept-removals -d 'Believe it when most of the mail is gone at once'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
@@ -56,6 +59,7 @@ from\t'Sender'
 subject\t'Subject, without Re:'"
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l limit -d 'No more than N, from the start' -r
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l last -d 'No more than N, from the end' -r
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand list" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l json -d 'One JSON object a message'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l paths -d 'The path of each message\'s file'
@@ -66,17 +70,20 @@ complete -c maildex -n "__fish_maildex_using_subcommand list" -l exit-code -d 'E
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand count" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand count" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand show" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand show" -s 0 -l null -d 'On standard input each MSG ends with a NUL, as find -print0 has it'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -l json -d 'One JSON object a message'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand cat" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s 0 -l null -d 'On standard input each MSG ends with a NUL, as find -print0 has it'
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s q -l quiet -d 'Print results and errors only'
@@ -84,6 +91,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand cat" -s h -l help -d 'Pr
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l root -d 'In FOLDER\'s place: take paths of mails in any folders below ROOT (-r ROOT)' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l query -d 'All messages that match; comes last and takes all words that follow' -r
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l batch -d 'Read lines of SPEC, a blank and MSG from standard input'
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -s 0 -l null -d 'On standard input each MSG, or each SPEC and MSG, ends with a NUL'
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l dry-run -d 'Change nothing, and print what the names would be'
@@ -91,21 +99,25 @@ complete -c maildex -n "__fish_maildex_using_subcommand flag" -l json -d 'One JS
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l help -d 'Print help'
 complete -c maildex -n "__fish_maildex_using_subcommand inc" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand inc" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand inc" -l json -d 'One JSON object a message'
 complete -c maildex -n "__fish_maildex_using_subcommand inc" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand inc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l since -d 'Print what changed since this token; 0 for everything that there is' -r
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l state -d 'Keep the token in this file, and write the new one when everything has been printed. Where there is no such file yet, all messages are new' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand changes" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l json -d 'One JSON object an event'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand replace" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -l json -d 'One JSON object'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l if-dead -d 'Do nothing unless this share of the messages in the index is dead' -r
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l wait -d 'How long to wait for the lock, and how long for others to close: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand compact" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l force -d 'Go on even if others have not closed: they find the new files by themselves'
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l json -d 'Print what was done as one JSON object'
@@ -113,29 +125,87 @@ complete -c maildex -n "__fish_maildex_using_subcommand compact" -s q -l quiet -
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l since -d 'Begin with what changed since this token; of several folders each can have one. 0 for everything that there is' -r
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l exec -d 'Run this with sh for each event, before it is printed, with MAILDEX_EVENT, MAILDEX_FOLDER, MAILDEX_UID, MAILDEX_WAS_UID, MAILDEX_DIR, MAILDEX_FLAGS, MAILDEX_PATH and MAILDEX_TOKEN in its environment. What it prints goes to standard error' -r
+complete -c maildex -n "__fish_maildex_using_subcommand watch" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l once -d 'End when something has happened and was printed'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l json -d 'One JSON object an event'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand check" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -f -a "run" -d 'Run a command that holds the lock of a folder'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -f -a "acquire" -d 'Take the lock of a folder for a shell, and print its id'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -f -a "release" -d 'Let go of a lock that `lock acquire` took'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -f -a "status" -d 'Say who holds the lock of a folder'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -f -a "wanted" -d 'Ask whether somebody waits for the lock of a folder'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -f -a "break" -d 'Remove the lockfile that a dead holder left'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l reason -d 'Why, shown to others who want the lock' -r
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l on-request -d 'Send this signal when somebody asks for the lock: TERM, USR1, ...' -r
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -s E -l conflict-exit-code -d 'Exit status if the lock is not to be had' -r
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l with-dovecot -d 'Keep Dovecot away, too: hold its dovecot-uidlist.lock'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l close -d 'COMMAND does not inherit the lock: it then ends with this process'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l reason -d 'Why, shown to others who want the lock' -r
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l on-request -d 'Send this signal when somebody asks for the lock: TERM, USR1, ...' -r
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l pid -d 'The process that the lock is for; if not given the one that runs this, if that is a shell' -r
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l with-dovecot -d 'Keep Dovecot away, too: hold its dovecot-uidlist.lock'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from release" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from release" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from status" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from status" -l json -d 'Print it as one JSON object'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from wanted" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from wanted" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from wanted" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from break" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from break" -l if-stale -d 'Leave a lock that is held alone, without a word and with exit status 0'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from break" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from break" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "run" -d 'Run a command that holds the lock of a folder'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "acquire" -d 'Take the lock of a folder for a shell, and print its id'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "release" -d 'Let go of a lock that `lock acquire` took'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "status" -d 'Say who holds the lock of a folder'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "wanted" -d 'Ask whether somebody waits for the lock of a folder'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "break" -d 'Remove the lockfile that a dead holder left'
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l messages -d 'How many messages, up to a million' -r
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand demo" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "list" -d 'List messages, one a line'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "count" -d 'Print how many messages there are'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "show" -d 'Print every field that the index has of a message'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "cat" -d 'Print mails as they are'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "flag" -d 'Set and clear flags, in place'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "inc" -d 'Take new mail up: move what is in new/ to cur/'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "changes" -d 'Print what changed since a token'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "replace" -d 'Give a message new contents, from standard input'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "compact" -d 'Rewrite the index without its dead entries'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "watch" -d 'Keep indexes up to date, and print what happens to the mail'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "demo" -d 'Make a folder of made-up mail, and show on it what maildex does'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check demo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "list" -d 'List messages, one a line'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "count" -d 'Print how many messages there are'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "show" -d 'Print every field that the index has of a message'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "cat" -d 'Print mails as they are'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "flag" -d 'Set and clear flags, in place'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "inc" -d 'Take new mail up: move what is in new/ to cur/'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "changes" -d 'Print what changed since a token'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "replace" -d 'Give a message new contents, from standard input'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "compact" -d 'Rewrite the index without its dead entries'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "watch" -d 'Keep indexes up to date, and print what happens to the mail'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "lock" -d 'Hold the lock of a folder, ask who has it, get rid of a dead one'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "demo" -d 'Make a folder of made-up mail, and show on it what maildex does'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check lock demo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "run" -d 'Run a command that holds the lock of a folder'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "acquire" -d 'Take the lock of a folder for a shell, and print its id'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "release" -d 'Let go of a lock that `lock acquire` took'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "status" -d 'Say who holds the lock of a folder'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "wanted" -d 'Ask whether somebody waits for the lock of a folder'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "break" -d 'Remove the lockfile that a dead holder left'

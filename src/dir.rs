@@ -32,11 +32,27 @@ pub struct Access {
     pub group: Gid,
 }
 
+impl Access {
+    /// What a directory grants to its group, and nobody else. Files that root makes in another user's directory belong to
+    /// that user.
+    pub fn as_in(directory: Option<&Stat>) -> Access {
+        let (granted, user, group) = match directory {
+            Some(stat) => (Mode::from_raw_mode(stat.st_mode), Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid)),
+            None => (Mode::empty(), rustix::process::geteuid(), rustix::process::getegid()),
+        };
+        Access {
+            mode: Mode::RUSR | Mode::WUSR | granted & (Mode::RGRP | Mode::WGRP),
+            owner: (rustix::process::geteuid().is_root() && !user.is_root()).then_some(user),
+            group,
+        }
+    }
+}
+
 /// Which file a path names; equal as long as it is the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId {
-    dev: u64,
-    ino: u64,
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
 }
 
 impl From<&Stat> for FileId {
@@ -61,9 +77,25 @@ impl Dir {
         Ok(Dir { fd, path })
     }
 
+    /// Opens a directory in this one, and makes it if it is not there, for the same group.
+    pub fn sub_or_create(&self, name: &str) -> Result<Dir> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(Error::io("cannot stat", &self.path))?;
+        let mode = Mode::RWXU | Mode::from_raw_mode(stat.st_mode) & Mode::RWXG;
+        match rustix::fs::mkdirat(&self.fd, name, mode) {
+            Ok(()) | Err(Errno::EXIST) => self.sub(name),
+            Err(errno) => Err(Error::io("cannot create", self.path.join(name))(errno)),
+        }
+    }
+
     /// Where it was when it was opened; for messages.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Which directory it is.
+    pub fn id(&self) -> Result<FileId> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(Error::io("cannot stat", &self.path))?;
+        Ok(FileId::from(&stat))
     }
 
     /// Opens a plain file of ours; `None` if the name is not there.

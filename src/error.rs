@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::lock::{Owner, State};
+use crate::lock::{Owner, State, process};
 use crate::maildir::change::Refusal;
 
 /// The result of everything in this crate that can fail.
@@ -71,6 +71,8 @@ pub enum Error {
         path: PathBuf,
         /// What the lockfile says of its holder, if it can be read.
         owner: Option<Box<Owner>>,
+        /// Where it cannot: those who have the flock, as far as they can be seen. Pid and command line.
+        holders: Vec<(i32, String)>,
         /// The holder was asked to let go.
         asked: bool,
     },
@@ -80,6 +82,32 @@ pub enum Error {
         path: PathBuf,
         /// Who, as far as it can be seen.
         who: Vec<String>,
+    },
+    /// Dovecot's lock of the folder is held.
+    DovecotLock {
+        /// The lock.
+        path: PathBuf,
+        /// What it says of its holder: `pid:host`.
+        holder: String,
+    },
+    /// A file system on which programs on other hosts work, too.
+    Network {
+        /// The directory.
+        path: PathBuf,
+        /// What it is: "NFS".
+        kind: String,
+    },
+    /// The lock under which we were to work is no longer held.
+    StaleLock {
+        /// The lockfile.
+        path: PathBuf,
+        /// The lock's id.
+        id: String,
+    },
+    /// What should be the id of a lock cannot be one.
+    BadLockId {
+        /// It.
+        id: String,
     },
     /// The folder lock was taken away while we worked.
     LockLost {
@@ -231,6 +259,9 @@ impl Error {
             | Error::Locked { path, .. }
             | Error::StillOpen { path, .. }
             | Error::LockLost { path }
+            | Error::StaleLock { path, .. }
+            | Error::Network { path, .. }
+            | Error::DovecotLock { path, .. }
             | Error::UidsExhausted { path }
             | Error::NoMessage { path, .. }
             | Error::Outside { path, .. }
@@ -244,7 +275,7 @@ impl Error {
             | Error::NoContents { path }
             | Error::NeedsBuild { path, .. }
             | Error::Guarded { path, .. } => Some(path),
-            Error::Spec { .. } | Error::Query { .. } => None,
+            Error::Spec { .. } | Error::Query { .. } | Error::BadLockId { .. } => None,
         }
     }
 
@@ -274,6 +305,25 @@ impl Error {
             Error::Locked { owner: Some(owner), .. } if owner.state == State::Stopped => {
                 format!("until it runs again nobody gets the lock; let it go on with: kill -CONT {}", owner.pid)
             }
+            Error::Locked { owner: None, holders, .. } if !holders.is_empty() => {
+                "when that process has ended the lock is free; or wait longer with --wait".into()
+            }
+            Error::Locked { path, owner: None, .. } => format!(
+                "the lockfile does not say who holds it; this may, run by root: fuser -v {}/{}",
+                path.display(),
+                crate::lock::LOCKFILE
+            ),
+            Error::Network { .. } => {
+                "keep the index on a local disk: maildex --index-dir DIR, or MAILDEX_INDEX_DIR=DIR for every verb"
+                    .into()
+            }
+            Error::DovecotLock { .. } => {
+                "Dovecot is at work in the folder; try again, or wait longer with --wait".into()
+            }
+            Error::StaleLock { .. } => {
+                "take the lock again; what works without it is started with: env -u MAILDEX_LOCK".into()
+            }
+            Error::BadLockId { .. } => "ids of locks are printed by: maildex lock acquire".into(),
             Error::Locked { asked: true, .. } => "it was asked to let go; try again, or wait longer with --wait".into(),
             Error::Locked { asked: false, .. } => "try again, or wait longer with --wait".into(),
             Error::StillOpen { .. } => {
@@ -339,7 +389,17 @@ impl fmt::Display for Error {
             }
             Error::Version { found, expected, .. } => write!(f, "format version {found}, expected {expected}"),
             Error::Locked { owner: Some(owner), .. } => write!(f, "{owner}"),
-            Error::Locked { owner: None, .. } => write!(f, "locked by a process that cannot be named"),
+            Error::Locked { owner: None, holders, .. } if holders.is_empty() => {
+                write!(f, "locked by a process that cannot be named")
+            }
+            Error::Locked { owner: None, holders, .. } => {
+                let names: Vec<_> = holders.iter().map(|(pid, command)| process(*pid, command)).collect();
+                write!(f, "locked by {}", names.join(" and "))
+            }
+            Error::Network { kind, .. } => write!(f, "is on {kind}, where an index cannot be shared and locked"),
+            Error::DovecotLock { holder, .. } => write!(f, "held by {holder:?}"),
+            Error::StaleLock { id, .. } => write!(f, "the lock {id} is no longer held"),
+            Error::BadLockId { id } => write!(f, "{id:?} is not the id of a lock: expected 32 hex digits"),
             Error::StillOpen { who, .. } if who.is_empty() => {
                 write!(f, "kept open by a process that cannot be named")
             }

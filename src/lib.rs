@@ -29,6 +29,7 @@ pub mod index;
 pub mod lock;
 pub mod maildir;
 pub mod map;
+mod network;
 pub mod ops;
 pub mod query;
 pub mod refresh;

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use maildex::Error;
-use maildex::folder::Folder;
 use maildex::ops::build::{Options, Progress, Report, build};
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::tree::Recursive;
 use crate::cli::waiting::{self, Waiting};
-use crate::cli::{json, signals, terminal, text};
+use crate::cli::{json, setting, signals, terminal, text};
 
 /// Work shorter than this needs no progress bar.
 const BAR_AFTER: Duration = Duration::from_millis(300);
@@ -58,7 +57,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
 }
 
 fn build_one(args: &Args, path: &Path, out: &mut Output) -> anyhow::Result<Exit> {
-    let folder = Folder::open(path)?;
+    let folder = setting::open(path)?;
     let options = Options { full: args.full, accept_removals: args.accept_removals, heal: true };
     let mut bar = Bar::new(out.shows_progress());
     let done = build(&folder, options, args.waiting.time, &mut waiting::tell(path, out), &mut |progress| {

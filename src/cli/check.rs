@@ -1,13 +1,12 @@
 use std::path::{Path, PathBuf};
 
-use maildex::folder::Folder;
 use maildex::ops::check::check;
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::terminal::escaped;
-use crate::cli::text;
 use crate::cli::tree::Recursive;
+use crate::cli::{setting, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,7 +31,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
 }
 
 fn check_one(path: &Path, out: &mut Output) -> anyhow::Result<Exit> {
-    let found = check(&mut Folder::open(path)?)?;
+    let found = check(&mut setting::open(path)?)?;
     for note in &found.notes {
         out.note(note);
     }

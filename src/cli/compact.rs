@@ -2,7 +2,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use indicatif::HumanBytes;
-use maildex::folder::Folder;
 use maildex::lock::Wait;
 use maildex::ops::compact::{Done, Options, compact};
 
@@ -11,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::tree::Recursive;
 use crate::cli::waiting::{self, parse_wait};
-use crate::cli::{json, terminal, text};
+use crate::cli::{json, setting, terminal, text};
 
 /// The lines are in the README, too, and a test runs them.
 const EXAMPLES: &str = concat!(
@@ -60,7 +59,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
 }
 
 fn compact_one(args: &Args, path: &Path, out: &mut Output) -> anyhow::Result<Exit> {
-    let folder = Folder::open(path)?;
+    let folder = setting::open(path)?;
     let options = Options { if_dead: args.if_dead, wait: args.wait, force: args.force };
     let mut bar = Bar::new(out.shows_progress());
     let done = compact(&folder, options, &mut waiting::tell(path, out), &mut |progress| {

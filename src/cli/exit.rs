@@ -27,6 +27,8 @@ pub enum Exit {
     ListAgain,
     /// Locked or busy: try again.
     Busy,
+    /// That of a command that was run.
+    Code(u8),
 }
 
 /// Wrong usage that only shows after the arguments have been read one by one.
@@ -59,6 +61,7 @@ impl Exit {
             Exit::Some => 4,
             Exit::ListAgain => 5,
             Exit::Busy => 75,
+            Exit::Code(code) => code,
         }
     }
 }
@@ -79,6 +82,7 @@ impl Exit {
             Exit::Some => "Some messages failed or were not found, the rest is done.",
             Exit::ListAgain => "A token that is unknown or too old: list again.",
             Exit::Busy => "Locked or busy: try again.",
+            Exit::Code(_) => "That of the command that lock run has run.",
         }
     }
 }
@@ -112,6 +116,7 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         | Error::Spec { .. }
         | Error::Outside { .. }
         | Error::NotOne { .. }
+        | Error::BadLockId { .. }
         | Error::NoContents { .. } => Exit::Usage,
         Error::NoMessage { .. } => Exit::Some,
         Error::Token { .. } => Exit::ListAgain,
@@ -119,6 +124,8 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         | Error::StillOpen { .. }
         | Error::Unfinished { .. }
         | Error::KeepsChanging { .. }
+        | Error::StaleLock { .. }
+        | Error::DovecotLock { .. }
         | Error::LockLost { .. } => Exit::Busy,
         _ => Exit::Unusable,
     }

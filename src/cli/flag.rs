@@ -15,7 +15,7 @@ use crate::cli::exit::{Exit, Usage};
 use crate::cli::messages::{self, Input};
 use crate::cli::output::Output;
 use crate::cli::waiting::{self, Waiting};
-use crate::cli::{build, renamed};
+use crate::cli::{build, renamed, setting};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,15 +100,17 @@ impl Args {
 /// options for the rest of the program, which gets their long names.
 pub fn with_long_options(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.into_iter().collect();
-    let verb = arguments.iter().skip(1).position(|argument| !argument.as_bytes().starts_with(b"-"));
-    let Some(verb) = verb.map(|at| at + 1).filter(|&at| arguments[at] == "flag") else { return arguments };
+    let is_value = |at: usize| arguments[at - 1] == "--index-dir";
+    let is_option = |at: usize| arguments[at].as_bytes().starts_with(b"-") || is_value(at);
+    let verb = (1..arguments.len()).find(|&at| !is_option(at));
+    let Some(verb) = verb.filter(|&at| arguments[at] == "flag") else { return arguments };
     let mut options = arguments[verb + 1..].iter_mut();
     while let Some(option) = options.next().filter(|option| option.as_bytes().starts_with(b"-")) {
         let long = match option.as_bytes() {
             b"-r" => "--root",
             b"-h" => "--help",
             b"-q" => "--quiet",
-            b"--wait" => {
+            b"--wait" | b"--index-dir" => {
                 options.next();
                 continue;
             }
@@ -127,7 +129,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let folder = args.folder.as_deref();
     if args.batch {
         let path = folder.ok_or(Usage("FOLDER is missing"))?;
-        let mut folder = Folder::open(path)?;
+        let mut folder = setting::open(path)?;
         let changes = batch(&folder, args.null, out)?;
         run_in(args, path, &mut folder, &changes, out)?;
         return Ok(Exit::Done);
@@ -145,19 +147,19 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     if let Some(query) = &args.query {
         let path = folder.ok_or(Usage("FOLDER is missing"))?;
         let query = Query::parse(query.iter().map(String::as_str))?;
-        let mut folder = Folder::open(path)?;
+        let mut folder = setting::open(path)?;
         let change = read_spec(&folder, spec)?;
         run_in(args, path, &mut folder, &[(change, Whose::Query(query))], out)?;
         return Ok(Exit::Done);
     }
     // Wrong flags are told before a list is waited for.
     if let (Some(path), None) = (folder, &args.root) {
-        read_spec(&Folder::open(path)?, spec)?;
+        read_spec(&setting::open(path)?, spec)?;
     }
     let words: Vec<_> = first.into_iter().chain(args.messages.iter().cloned()).collect();
     let input = Input { folder: folder.filter(|_| args.root.is_none()), root: args.root.as_deref(), null: args.null };
     messages::each_folder(&input, &words, out, |path, wanted, out| {
-        let mut folder = Folder::open(path)?;
+        let mut folder = setting::open(path)?;
         let change = read_spec(&folder, spec)?;
         let changes: Vec<_> = wanted.iter().map(|wanted| (change, Whose::Named(wanted.clone()))).collect();
         run_in(args, path, &mut folder, &changes, out)

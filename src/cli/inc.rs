@@ -1,12 +1,11 @@
 use std::path::PathBuf;
 
-use maildex::folder::Folder;
 use maildex::ops::inc::inc;
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::waiting::{self, Waiting};
-use crate::cli::{build, renamed};
+use crate::cli::{build, renamed, setting};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +29,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let mut folder = Folder::open(&args.folder)?;
+    let mut folder = setting::open(&args.folder)?;
     let done = inc(&mut folder, args.waiting.time, &mut waiting::tell(&args.folder, out), &mut build::until_asked)?;
     build::problems(&done.refreshed, &args.folder, out);
     renamed::print(&args.folder, &mut folder, done.messages.iter().map(|message| (message, None)), args.json, out)?;

@@ -1,5 +1,6 @@
 //! JSON, one object a line. The keys are the same in every verb, see `OUTPUT` in the man page.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use maildex::Error;
 use maildex::folder::Folder;
 use maildex::format::Uid;
 use maildex::format::status::Status;
+use maildex::lock::{Holder, Owner, State};
 use maildex::maildir::keywords::Keywords;
 use maildex::maildir::name::Name;
 use maildex::maildir::{Maildir, Sub};
@@ -341,4 +343,73 @@ pub fn report(out: &mut impl Write, folder: &Path, report: &Report) -> io::Resul
         interrupted: report.interrupted,
     };
     line(out, &record)
+}
+
+/// A folder's lock, as scripts get it.
+#[derive(Serialize)]
+pub struct LockRecord<'a> {
+    v: u8,
+    folder: Cow<'a, str>,
+    locked: bool,
+    stale: bool,
+    wanted: bool,
+    id: Option<&'a str>,
+    host: Option<&'a str>,
+    pid: Option<i32>,
+    state: Option<&'static str>,
+    since: Option<String>,
+    since_epoch: Option<u64>,
+    held_s: Option<u64>,
+    reason: Option<&'a str>,
+    command: Option<&'a str>,
+    guards: Option<ProcessRecord<'a>>,
+    holders: Vec<ProcessRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProcessRecord<'a> {
+    pid: i32,
+    command: &'a str,
+}
+
+impl<'a> LockRecord<'a> {
+    /// `holding` are those that are seen to have the flock, whatever the lockfile says.
+    pub fn new(
+        folder: &'a Path,
+        holder: &'a Holder,
+        holding: &'a [(i32, String)],
+        is_stale: bool,
+        is_wanted: bool,
+    ) -> LockRecord<'a> {
+        let owner = match holder {
+            Holder::Somebody(owner) => owner.as_deref(),
+            Holder::Nobody => None,
+        };
+        let state = |owner: &Owner| match owner.state {
+            State::Running => "running",
+            State::Stopped => "stopped",
+            State::Ended(_) => "ended",
+            State::Elsewhere => "elsewhere",
+        };
+        LockRecord {
+            v: VERSION,
+            folder: folder.to_string_lossy(),
+            locked: matches!(holder, Holder::Somebody(_)),
+            stale: is_stale,
+            wanted: is_wanted,
+            id: owner.map(|owner| &*owner.id),
+            host: owner.map(|owner| &*owner.host),
+            pid: owner.map(|owner| owner.pid),
+            state: owner.map(state),
+            since: owner.and_then(|owner| rfc3339(owner.since as i64)),
+            since_epoch: owner.map(|owner| owner.since),
+            held_s: owner.map(|owner| owner.held_s),
+            reason: owner.map(|owner| &*owner.reason),
+            command: owner.map(|owner| &*owner.command),
+            guards: owner
+                .and_then(|owner| owner.behalf.as_ref())
+                .map(|b| ProcessRecord { pid: b.pid, command: &b.command }),
+            holders: holding.iter().map(|(pid, command)| ProcessRecord { pid: *pid, command }).collect(),
+        }
+    }
 }

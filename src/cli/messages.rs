@@ -6,12 +6,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use maildex::Error;
-use maildex::folder::Folder;
 use maildex::ops::locate::{Inside, by_folder};
 use maildex::query::message::MessageRef;
 
 use crate::cli::exit::Usage;
 use crate::cli::output::Output;
+use crate::cli::setting;
 
 /// Where messages are to be found.
 pub struct Input<'a> {
@@ -60,7 +60,7 @@ pub fn each_folder(
 
 fn in_one_folder(folder: &Path, words: &[OsString], null: bool, out: &mut Output) -> anyhow::Result<Vec<MessageRef>> {
     let (mut wanted, listed) = parse(words, null, out)?;
-    let folder = Folder::open(folder)?;
+    let folder = setting::open(folder)?;
     let mut inside = Inside::new(folder.maildir());
     inside.check(&wanted)?;
     for listed in listed {

@@ -14,6 +14,7 @@ mod generate;
 mod inc;
 mod json;
 mod list;
+mod lock;
 #[cfg(feature = "generate")]
 mod manual;
 mod messages;
@@ -21,6 +22,7 @@ mod output;
 mod reading;
 mod renamed;
 mod replace;
+mod setting;
 mod shell;
 mod show;
 mod signals;
@@ -31,7 +33,7 @@ mod tree;
 mod waiting;
 mod watch;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -49,6 +51,13 @@ struct Cli {
     /// Print results and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail
+    ///
+    /// For mail on network file systems, where an index cannot be shared, and for mail that may only be read. All who
+    /// use the folder must name the same DIR, here or in `MAILDEX_INDEX_DIR`; it is made if it is not there. The lock is
+    /// there, too.
+    #[arg(long, global = true, value_name = "DIR")]
+    index_dir: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -69,6 +78,9 @@ enum Verb {
     Compact(compact::Args),
     Watch(watch::Args),
     Check(check::Args),
+    Lock(lock::Args),
+    #[command(hide = true)]
+    LockGuard(lock::guard::Args),
     Demo(demo::Args),
     #[cfg(feature = "generate")]
     #[command(hide = true)]
@@ -90,6 +102,8 @@ impl Verb {
             Verb::Compact(args) => compact::run(args, out),
             Verb::Watch(args) => watch::run(args, out),
             Verb::Check(args) => check::run(args, out),
+            Verb::Lock(args) => lock::run(args, out),
+            Verb::LockGuard(args) => lock::guard::run(args, out),
             Verb::Demo(args) => demo::run(args, out),
             #[cfg(feature = "generate")]
             Verb::Generate(args) => generate::run(args, out),
@@ -110,6 +124,8 @@ impl Verb {
             Verb::Compact(args) => &args.folder,
             Verb::Watch(args) => &args.folders[0],
             Verb::Check(args) => &args.folder,
+            Verb::Lock(args) => args.folder(),
+            Verb::LockGuard(args) => &args.hold.folder,
             Verb::Demo(args) => &args.dir,
             #[cfg(feature = "generate")]
             Verb::Generate(args) => &args.dir,
@@ -120,6 +136,7 @@ impl Verb {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(flag::with_long_options(std::env::args_os()));
+    setting::set(cli.index_dir.as_deref());
     let mut out = Output::new(cli.quiet);
     let done = cli.verb.run(&mut out).and_then(|exit| {
         out.flush()?;

@@ -25,12 +25,25 @@ impl Output {
     pub fn new(quiet: bool) -> Output {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
-        let file = stdout.as_fd().try_clone_to_owned().map_or_else(
+        // Low descriptors are left to commands that are run, see `lock run`.
+        let file = rustix::io::fcntl_dupfd_cloexec(stdout.as_fd(), 10).map_or_else(
             // Without a descriptor to spare there is still stderr to say what is wrong.
             |error| panic!("cannot use stdout: {error}"),
             File::from,
         );
         Output { stdout: BufWriter::with_capacity(BUFFER, file), is_terminal, quiet, problems: 0 }
+    }
+
+    /// Results go to another file from now on.
+    pub fn redirect(&mut self, file: &File) -> io::Result<()> {
+        self.flush()?;
+        *self.stdout.get_mut() = file.try_clone()?;
+        Ok(())
+    }
+
+    /// Whether notes are unwanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// For results.

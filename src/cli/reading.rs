@@ -10,7 +10,7 @@ use maildex::query::message::MessageRef;
 
 use crate::cli::messages::{self, Input};
 use crate::cli::output::Output;
-use crate::cli::{build, signals};
+use crate::cli::{build, setting, signals};
 
 /// The arguments of verbs that read single messages.
 #[derive(clap::Args)]
@@ -53,7 +53,7 @@ impl Wanted {
 
 /// Opens a folder for reading.
 pub fn open(path: &Path, refresh: bool, out: &mut Output) -> Result<Folder, Error> {
-    let mut folder = Folder::open(path)?;
+    let mut folder = setting::open(path)?;
     if !refresh {
         folder.complete_index()?;
         return Ok(folder);

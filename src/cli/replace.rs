@@ -2,14 +2,13 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use maildex::folder::Folder;
 use maildex::ops::replace::replace;
 use maildex::query::message::MessageRef;
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::waiting::{self, Waiting};
-use crate::cli::{build, renamed};
+use crate::cli::{build, renamed, setting};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,7 +36,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let mut folder = Folder::open(&args.folder)?;
+    let mut folder = setting::open(&args.folder)?;
     let wanted = MessageRef::parse(&args.message)?;
     let done = replace(
         &mut folder,

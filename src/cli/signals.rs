@@ -1,5 +1,8 @@
 //! SIGINT and SIGTERM while the index is written: finish the batch in hand, let go of the lock, then die of the signal.
+//! And signals as something to wait for, for those who hold the lock for others.
 
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -44,4 +47,23 @@ pub fn resume() {
     if signal != 0 {
         let _ = signal_hook::low_level::emulate_default_handler(signal as i32);
     }
+}
+
+/// From now on each signal makes its stream readable, and does nothing else. Signals that are ignored stay so.
+pub fn listen(signals: &[i32]) -> io::Result<Vec<(i32, UnixStream)>> {
+    let ignored = ignored();
+    let mut heard = Vec::new();
+    for &signal in signals.iter().filter(|&&signal| ignored & (1 << (signal - 1)) == 0) {
+        let (ours, theirs) = UnixStream::pair()?;
+        signal_hook::low_level::pipe::register(signal, theirs)?;
+        heard.push((signal, ours));
+    }
+    Ok(heard)
+}
+
+/// The signals that are ignored, a bit each, from 1 on.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -16,6 +16,16 @@ pub struct Waiting {
     pub time: Wait,
 }
 
+impl Waiting {
+    /// The value of the option, for another process.
+    pub fn text(&self) -> String {
+        match self.time {
+            Wait::For(time) => time.as_secs_f64().to_string(),
+            Wait::Forever => "forever".into(),
+        }
+    }
+}
+
 /// Says once on stderr who has the lock. Meanwhile signals end the program at once, also where it held the lock before
 /// and gave way.
 pub fn tell<'o>(folder: &'o Path, out: &'o mut Output) -> impl FnMut(Option<&Owner>) + use<'o> {

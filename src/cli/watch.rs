@@ -18,6 +18,7 @@ use crate::cli::changes::Events;
 use crate::cli::exit::Exit;
 use crate::cli::json::{Records, cannot_write};
 use crate::cli::output::Output;
+use crate::cli::setting;
 use crate::cli::signals;
 use crate::cli::tree::Recursive;
 
@@ -67,7 +68,7 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let none = || Error::Token { path: args.folders[0].clone(), why: "it is none" };
     let tokens = args.since.iter().map(|text| Token::parse(text).ok_or_else(none)).collect::<Result<_, _>>()?;
-    let mut watcher = Watcher::new(&args.folders, args.recursive.recursive)?;
+    let mut watcher = Watcher::new(&args.folders, args.recursive.recursive, setting::get())?;
     end_with_output(watcher.ringer());
     watcher.run(tokens, &mut Teller { args, out, said: HashMap::new(), told: false })?;
     Ok(Exit::Done)

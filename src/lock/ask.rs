@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 pub const ASK: &str = "maildex.ask";
 
 /// A probe has the file for a moment; so long a wish is tried again.
-const PATIENCE: Duration = Duration::from_millis(10);
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Between the two looks of a probe: another probe is over by then.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -11,9 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
 
-use super::ask::{Wish, is_wanted};
-use super::owner::Owner;
-use super::wait;
+use super::ask::{Wish, cannot_lock, is_wanted};
+use super::inner::{INNER, last_ring, wait_for_nested};
+use super::owner::{Behalf, Owner, holders};
+use super::wait::{self, Deadline};
 use crate::dir::{Access, Dir, FileId, id_of_file};
 use crate::error::{Error, Result};
 
@@ -42,11 +44,32 @@ pub enum Wait {
 #[derive(Debug)]
 pub struct Lock {
     dir: Arc<Dir>,
-    id: FileId,
+    kind: Kind,
+    /// The lock's own id; of a nested verb the one that it works under.
+    id: String,
     /// Carries the flock.
     pub(super) file: File,
+    file_id: FileId,
     since: Instant,
     released: bool,
+}
+
+/// Whose lock it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// Ours: the file is the lockfile.
+    Own,
+    /// Another process's, under which we work: the file is `maildex.inner`. When its bell rang last, before it was ours.
+    Under { rang: (i64, u64) },
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Own => LOCKFILE,
+            Kind::Under { .. } => INNER,
+        }
+    }
 }
 
 /// Who holds a folder's lock, as [`holder`] saw it.
@@ -70,21 +93,56 @@ impl Lock {
         access: Access,
         told: &mut dyn FnMut(Option<&Owner>),
     ) -> Result<Lock> {
-        Contender { dir, reason, access, in_place: false }.acquire(wait, told)
+        Lock::acquire_for(dir, reason, None, wait, access, told)
+    }
+
+    /// The same by a guard, for another process.
+    pub fn acquire_for(
+        dir: &Arc<Dir>,
+        reason: &str,
+        behalf: Option<&Behalf>,
+        wait: Wait,
+        access: Access,
+        told: &mut dyn FnMut(Option<&Owner>),
+    ) -> Result<Lock> {
+        Contender { dir, reason, behalf, access, in_place: false }.acquire(wait, told)
+    }
+
+    pub(super) fn new(dir: &Arc<Dir>, kind: Kind, id: &str, file: File, file_id: FileId) -> Lock {
+        let (dir, id) = (Arc::clone(dir), id.to_string());
+        Lock { dir, kind, id, file, file_id, since: Instant::now(), released: false }
+    }
+
+    /// The id by which nested verbs know it.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Fails with [`Error::LockLost`] if the lockfile is no longer this lock's; to be called before each publish.
     pub fn check(&self) -> Result<()> {
-        if self.dir.id_of(LOCKFILE)? == Some(self.id) {
+        // Who works under a lock is alone as long as it has `maildex.inner`, even if that lock has ended meanwhile.
+        let name = self.kind.name();
+        if self.dir.id_of(name)? == Some(self.file_id) {
             return Ok(());
         }
-        Err(Error::LockLost { path: self.dir.path().join(LOCKFILE) })
+        Err(Error::LockLost { path: self.dir.path().join(name) })
+    }
+
+    /// Makes `fd` another descriptor of the lock, which children inherit: the lock then lasts until they, too, have
+    /// ended or it was released.
+    pub fn hand_down(&self, fd: &mut OwnedFd) -> Result<()> {
+        rustix::io::dup2(&self.file, fd).map_err(Error::io("cannot duplicate", self.dir.path().join(LOCKFILE)))
     }
 
     /// Whether it is time to let go, because somebody else wants it and we had our turn; to be called between two pieces
     /// of work. Who lets go then does so by [`Lock::give_way`].
     pub fn is_asked(&self) -> Result<bool> {
-        Ok(self.since.elapsed() >= TURN && is_wanted(&self.dir)?)
+        Ok(self.since.elapsed() >= TURN
+            && match self.kind {
+                Kind::Own => is_wanted(&self.dir)?,
+                // To let go of the lock itself is the business of who holds it. Siblings are let in.
+                Kind::Under { rang } => last_ring(&self.file, &self.dir)? != rang,
+            })
     }
 
     /// How long it has been ours.
@@ -110,7 +168,10 @@ impl Lock {
             return Ok(());
         }
         // A stranger's lockfile under the name is not ours to remove.
-        let removed = self.check().and_then(|()| self.dir.unlink(LOCKFILE));
+        let removed = match self.kind {
+            Kind::Own => self.check().and_then(|()| self.dir.unlink(LOCKFILE)),
+            Kind::Under { .. } => self.check(),
+        };
         unlock(&self.file);
         removed
     }
@@ -129,22 +190,66 @@ pub fn holder(dir: &Dir) -> Result<Holder> {
     // Twice: others may hold the flock of a dead one's file for the moment that it takes them to remove it.
     let mut owner = None;
     for _ in 0..2 {
-        match fs2::FileExt::try_lock_shared(&file) {
-            Ok(()) => {
-                unlock(&file);
-                return Ok(Holder::Nobody);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => owner = Owner::of(&file),
-            Err(error) => return Err(cannot("cannot lock", dir)(error)),
+        if !refused(&file, dir)? {
+            return Ok(Holder::Nobody);
         }
+        owner = Owner::of(&file);
     }
     Ok(Holder::Somebody(owner.map(Box::new)))
+}
+
+/// The processes that hold the flock of the lockfile, as far as they can be seen: pid and command line.
+pub fn holding(dir: &Dir) -> Result<Vec<(i32, String)>> {
+    Ok(dir.open_file(LOCKFILE, false)?.map_or_else(Vec::new, |file| holders(&file)))
+}
+
+/// Whether somebody has the exclusive flock of a lockfile.
+pub(super) fn refused(file: &File, dir: &Dir) -> Result<bool> {
+    match fs2::FileExt::try_lock_shared(file) {
+        Ok(()) => {
+            unlock(file);
+            Ok(false)
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
+        Err(error) => Err(cannot_lock(dir, LOCKFILE)(error)),
+    }
+}
+
+pub(super) fn try_lock(file: &File, dir: &Dir, name: &str) -> Result<bool> {
+    match fs2::FileExt::try_lock_exclusive(file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(cannot_lock(dir, name)(error)),
+    }
+}
+
+/// Removes a dead holder's lockfile. `false` if there was none; whoever holds the lock is not touched, and comes back
+/// in the error.
+pub fn break_stale(dir: &Arc<Dir>, access: Access) -> Result<bool> {
+    let contender = Contender { dir, reason: "", behalf: None, access, in_place: false };
+    for _ in 0..LOOKS {
+        let Some(file) = dir.open_file(LOCKFILE, false)? else { return Ok(false) };
+        if contender.try_lock(&file)? {
+            contender.bury(&file)?;
+            return Ok(true);
+        }
+        let owner = Owner::of(&file);
+        if contender.try_lock(&file)? {
+            contender.bury(&file)?;
+            return Ok(true);
+        }
+        if dir.id_of(LOCKFILE)? == Some(contender.id_of(&file)?) {
+            return Err(contender.locked(Some(&file), owner, false));
+        }
+    }
+    Err(contender.locked(None, None, false))
 }
 
 /// Somebody who wants the lock.
 pub(super) struct Contender<'a> {
     pub(super) dir: &'a Arc<Dir>,
     pub(super) reason: &'a str,
+    pub(super) behalf: Option<&'a Behalf>,
     pub(super) access: Access,
     /// Makes the lockfile under its name at once, as if files without a name could not be had.
     pub(super) in_place: bool,
@@ -159,32 +264,37 @@ struct Refusal {
 
 impl Contender<'_> {
     pub(super) fn acquire(&self, wait: Wait, told: &mut dyn FnMut(Option<&Owner>)) -> Result<Lock> {
-        let until = match wait {
-            Wait::For(time) => Instant::now().checked_add(time),
-            Wait::Forever => None,
-        };
-        let left = || until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        let deadline = Deadline::after(wait);
         let mut told = Some(told);
         let mut wish = None;
         loop {
             let refusal = match self.attempt()? {
-                Ok(lock) => return Ok(lock),
+                Ok(lock) => {
+                    drop(wish);
+                    wait_for_nested(self.dir, &deadline)?;
+                    return Ok(lock);
+                }
                 Err(refusal) => refusal,
             };
-            if left().is_zero() {
-                let owner = refusal.owner.map(Box::new);
-                let asked = matches!(wish, Some(Some(_)));
-                return Err(Error::Locked { path: self.dir.path().to_path_buf(), owner, asked });
+            if deadline.is_over() {
+                return Err(self.locked(refusal.file.as_ref(), refusal.owner, matches!(wish, Some(Some(_)))));
             }
             if let Some(told) = told.take() {
                 wish = Some(Wish::new(self.dir, &self.access)?);
                 told(refusal.owner.as_ref());
             }
-            match refusal.file.and_then(|file| wait::for_flock(file, left())) {
+            match refusal.file.and_then(|file| wait::for_flock(file, deadline.left())) {
                 Some(file) => self.bury(&file)?,
-                None => thread::sleep(pause().min(left())),
+                None => thread::sleep(pause().min(deadline.left())),
             }
         }
+    }
+
+    /// Says who has it.
+    fn locked(&self, file: Option<&File>, owner: Option<Owner>, asked: bool) -> Error {
+        // Where the text says nothing, those who have the flock can perhaps be named.
+        let holders = if owner.is_none() { file.map_or_else(Vec::new, holders) } else { Vec::new() };
+        Error::Locked { path: self.dir.path().to_path_buf(), owner: owner.map(Box::new), holders, asked }
     }
 
     /// One try, without waiting for anybody.
@@ -230,11 +340,12 @@ impl Contender<'_> {
 
     /// Makes the lockfile; `None` if another was quicker.
     fn create(&self) -> Result<Option<Lock>> {
-        let owner = Owner::here(self.reason).map_err(Error::io("cannot name the owner of", self.path()))?;
+        let owner = Owner::here(self.dir.id()?, self.reason, self.behalf)
+            .map_err(Error::io("cannot name the owner of", self.path()))?;
         if !self.in_place
             && let Ok(file) = self.dir.create_unnamed(&self.access)
         {
-            let lock = self.lock(file)?;
+            let lock = self.lock(file, &owner.id)?;
             if self.try_lock(&lock.file)? {
                 self.write(&lock, &owner)?;
                 match self.dir.link_unnamed(&lock.file, LOCKFILE) {
@@ -259,7 +370,7 @@ impl Contender<'_> {
         if !self.try_lock(&file)? {
             return Ok(None);
         }
-        let lock = self.lock(file)?;
+        let lock = self.lock(file, &owner.id)?;
         match lock.check() {
             Err(Error::LockLost { .. }) => return Ok(None),
             checked => checked?,
@@ -269,9 +380,9 @@ impl Contender<'_> {
     }
 
     /// A lock that removes the lockfile when dropped, if the name stands for this file by then.
-    fn lock(&self, file: File) -> Result<Lock> {
-        let id = self.id_of(&file)?;
-        Ok(Lock { dir: Arc::clone(self.dir), id, file, since: Instant::now(), released: false })
+    fn lock(&self, file: File, id: &str) -> Result<Lock> {
+        let file_id = self.id_of(&file)?;
+        Ok(Lock::new(self.dir, Kind::Own, id, file, file_id))
     }
 
     fn write(&self, lock: &Lock, owner: &Owner) -> Result<()> {
@@ -287,11 +398,7 @@ impl Contender<'_> {
     }
 
     fn try_lock(&self, file: &File) -> Result<bool> {
-        match fs2::FileExt::try_lock_exclusive(file) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(cannot("cannot lock", self.dir)(error)),
-        }
+        try_lock(file, self.dir, LOCKFILE)
     }
 }
 

@@ -21,7 +21,12 @@
 
 mod ask;
 mod close;
+mod dovecot;
+pub mod guard;
+mod inner;
 mod lockfile;
+#[cfg(test)]
+mod model;
 mod owner;
 #[cfg(test)]
 mod tests;
@@ -32,5 +37,8 @@ mod wait;
 pub use ask::{ASK, is_wanted};
 pub use close::{CLOSE, OPEN, Presence, is_closing};
 pub(crate) use close::{Closing, who_is_open};
-pub use lockfile::{Holder, LOCKFILE, Lock, TURN, Wait, holder};
-pub use owner::{Owner, State};
+pub use dovecot::{DOVECOT_LOCK, Dotlock};
+pub use inner::{INNER, check_held};
+pub use lockfile::{Holder, LOCKFILE, Lock, TURN, Wait, break_stale, holder, holding};
+pub use owner::{Behalf, Owner, State};
+pub(crate) use owner::{is_lock_id, key_of, process};

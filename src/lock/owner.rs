@@ -4,8 +4,9 @@
 //! written it, so it is read up to 4 KiB, shown without its control characters, and what `/proc` says of the pid goes
 //! no further than the sentence that is printed.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File};
+use std::hash::Hasher as _;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,12 +14,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::rand::GetRandomFlags;
+use siphasher::sip::SipHasher13;
 
 use crate::dir::{FileId, id_of_file};
 
 /// Bytes read of a lockfile or a file in `/proc`; the text we write is shorter, with every value cut to [`VALUE_MAX`].
 const TEXT_MAX: usize = 4096;
-const VALUE_MAX: usize = 1000;
+const VALUE_MAX: usize = 800;
 /// Bytes shown of a command line or a reason in a sentence.
 const SHOWN_MAX: usize = 100;
 
@@ -33,6 +35,9 @@ pub struct Owner {
     pub boot_id: String,
     /// The holder.
     pub pid: i32,
+    /// The holder's pid namespace (inode of `/proc/PID/ns/pid`), in which alone its pid means something; 0 if it could not
+    /// tell.
+    pub pid_namespace: u64,
     /// When the holder started, in clock ticks after boot (field 22 of `/proc/PID/stat`); 0 if it could not tell.
     pub started: u64,
     /// When it took the lock, in seconds since 1970.
@@ -41,10 +46,43 @@ pub struct Owner {
     pub reason: String,
     /// The holder's command line.
     pub command: String,
+    /// The process for which the holder, a guard, has the lock.
+    pub behalf: Option<Behalf>,
     /// How long it had held the lock when this was read, in seconds.
     pub held_s: u64,
     /// What had become of it by then.
     pub state: State,
+}
+
+/// The process for which a guard holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behalf {
+    /// The process.
+    pub pid: i32,
+    /// When it started, as in [`Owner::started`].
+    pub started: u64,
+    /// Its command line.
+    pub command: String,
+}
+
+impl Behalf {
+    /// A process that runs; `None` if it does not.
+    pub fn of(pid: i32) -> Option<Behalf> {
+        let (state, started) = look_up(&pid.to_string())?;
+        let command = command_of(&pid.to_string());
+        (!matches!(state, b'Z' | b'X')).then_some(Behalf { pid, started, command })
+    }
+
+    /// Whether it is likely to be meant where nobody said which process is: a shell, or the first of its session. Others
+    /// start a command and are gone, or never end.
+    pub fn lasts(&self) -> bool {
+        const SHELLS: [&str; 12] =
+            ["sh", "ash", "bash", "busybox", "dash", "fish", "ksh", "ksh93", "mksh", "tcsh", "yash", "zsh"];
+        let program = fs::read_link(format!("/proc/{}/exe", self.pid)).unwrap_or_default();
+        let is_shell = program.file_name().and_then(|name| name.to_str()).is_some_and(|name| SHELLS.contains(&name));
+        let pid = Pid::from_raw(self.pid);
+        is_shell || (pid.is_some() && rustix::process::getsid(pid).ok() == pid)
+    }
 }
 
 /// What `/proc` says of a holder.
@@ -62,18 +100,20 @@ pub enum State {
 
 impl Owner {
     /// This process.
-    pub(super) fn here(reason: &str) -> Result<Owner, Errno> {
-        let mut random = [0; 16];
+    pub(super) fn here(dir: FileId, reason: &str, behalf: Option<&Behalf>) -> Result<Owner, Errno> {
+        let mut random = [0; 8];
         rustix::rand::getrandom(&mut random, GetRandomFlags::empty())?;
         Ok(Owner {
-            id: format!("{:032x}", u128::from_be_bytes(random)),
+            id: format!("{}{:016x}", key_of(dir), u64::from_be_bytes(random)),
             host: host(),
             boot_id: boot_id(),
             pid: rustix::process::getpid().as_raw_nonzero().get(),
+            pid_namespace: pid_namespace(),
             started: look_up("self").map_or(0, |(_, started)| started),
             since: now(),
             reason: plain(reason, VALUE_MAX),
             command: command_of("self"),
+            behalf: behalf.cloned(),
             held_s: 0,
             state: State::Running,
         })
@@ -88,11 +128,28 @@ impl Owner {
 
     /// The lockfile's text.
     pub(super) fn text(&self) -> String {
-        let Owner { id, host, boot_id, pid, started, since, reason, command, .. } = self;
-        format!(
-            "id: {id}\nhost: {host}\nboot: {boot_id}\npid: {pid}\nstarted: {started}\nsince: {since}\nreason: {reason}\n\
-             command: {command}\n"
-        )
+        let Owner { id, host, boot_id, pid, pid_namespace, started, since, reason, command, .. } = self;
+        let mut text = format!(
+            "id: {id}\nhost: {host}\nboot: {boot_id}\npid: {pid}\npid namespace: {pid_namespace}\nstarted: {started}\n\
+             since: {since}\nreason: {reason}\ncommand: {command}\n"
+        );
+        if let Some(Behalf { pid, started, command }) = &self.behalf {
+            let _ = write!(text, "guards pid: {pid}\nguards started: {started}\nguards command: {command}\n");
+        }
+        text
+    }
+
+    /// The lock's id in a lockfile.
+    pub(super) fn id_in(file: &File) -> Option<String> {
+        Owner::parse(&read_text(file)?).map(|owner| owner.id)
+    }
+
+    /// Whether pids of the holder mean the same here.
+    pub fn is_near(&self) -> bool {
+        let same = |theirs: &str, ours: &str| theirs == ours || theirs.is_empty() || ours.is_empty();
+        let namespace = pid_namespace();
+        let same_namespace = self.pid_namespace == namespace || self.pid_namespace == 0 || namespace == 0;
+        self.host == host() && same(&self.boot_id, &boot_id()) && same_namespace
     }
 
     pub(super) fn parse(text: &str) -> Option<Owner> {
@@ -107,10 +164,16 @@ impl Owner {
             host: value("host"),
             boot_id: value("boot"),
             pid: value("pid").parse().ok().filter(|&pid| pid > 0)?,
+            pid_namespace: value("pid namespace").parse().unwrap_or(0),
             started: value("started").parse().unwrap_or(0),
             since,
             reason: value("reason"),
             command: value("command"),
+            behalf: value("guards pid").parse().ok().filter(|&pid| pid > 0).map(|pid| Behalf {
+                pid,
+                started: value("guards started").parse().unwrap_or(0),
+                command: value("guards command"),
+            }),
             // A clock that was put back makes it zero.
             held_s: now().saturating_sub(since),
             state: State::Running,
@@ -118,9 +181,7 @@ impl Owner {
     }
 
     fn look(&self, file: &File) -> State {
-        let boot_id = boot_id();
-        let same_boot = self.boot_id == boot_id || self.boot_id.is_empty() || boot_id.is_empty();
-        if self.host != host() || !same_boot {
+        if !self.is_near() {
             return State::Elsewhere;
         }
         match look_up(&self.pid.to_string()) {
@@ -141,10 +202,16 @@ impl Owner {
 impl fmt::Display for Owner {
     /// A sentence without its full stop; see [`crate::error::Error::Locked`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let owner = process(self.pid, &self.command);
+        let owner = match &self.behalf {
+            Some(Behalf { pid, command, .. }) => format!("{}, by its guard {},", process(*pid, command), self.pid),
+            None => process(self.pid, &self.command),
+        };
         let age = age(self.held_s);
         match &self.state {
             State::Running | State::Stopped => write!(f, "{owner} on this host has held the lock for {age}")?,
+            State::Elsewhere if self.host == host() => {
+                write!(f, "{owner} in another container on this host has held the lock for {age}")?;
+            }
             State::Elsewhere => write!(f, "{owner} on host {} has held the lock for {age}", self.host)?,
             State::Ended(heirs) if heirs.is_empty() => {
                 write!(f, "{owner} took the lock {age} ago and has ended; one that cannot be named inherited it")?;
@@ -165,7 +232,8 @@ impl fmt::Display for Owner {
     }
 }
 
-fn process(pid: i32, command: &str) -> String {
+/// Names a process in a sentence.
+pub(crate) fn process(pid: i32, command: &str) -> String {
     if command.is_empty() { format!("process {pid}") } else { format!("process {pid} ({})", plain(command, SHOWN_MAX)) }
 }
 
@@ -210,6 +278,24 @@ fn boot_id() -> String {
     read_proc("sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_string()
 }
 
+/// The first half of the id of every lock of a folder, so that an id that is no longer held can be told from one of
+/// another folder.
+pub(crate) fn key_of(dir: FileId) -> String {
+    let mut hasher = SipHasher13::new();
+    hasher.write_u64(dir.dev);
+    hasher.write_u64(dir.ino);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Whether a text can be the id of a lock.
+pub(crate) fn is_lock_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn pid_namespace() -> u64 {
+    rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino)
+}
+
 /// State and start time of a process (`self`, or a pid), if it is there and `/proc` shows it.
 fn look_up(process: &str) -> Option<(u8, u64)> {
     let stat = read_proc(&format!("{process}/stat"))?;
@@ -230,14 +316,18 @@ fn command_of(process: &str) -> String {
 }
 
 /// The processes that hold the flock of this file, as far as `/proc` shows them: those who wait have it open, too.
-fn holders(file: &File) -> Vec<(i32, String)> {
-    let Ok(id) = id_of_file(file) else { return Vec::new() };
-    let holds = |pid: i32, fd: i32| {
+pub(super) fn holders(file: &File) -> Vec<(i32, String)> {
+    let holding = numbers("/proc").filter(|&pid| holds(file, pid));
+    holding.map(|pid| (pid, command_of(&pid.to_string()))).collect()
+}
+
+/// Whether a process is seen to hold the flock of this file.
+pub(super) fn holds(file: &File, pid: i32) -> bool {
+    let Ok(id) = id_of_file(file) else { return false };
+    numbers(&format!("/proc/{pid}/fdinfo")).any(|fd| {
         read_proc(&format!("{pid}/fdinfo/{fd}")).is_some_and(|info| info.contains("FLOCK"))
             && rustix::fs::stat(format!("/proc/{pid}/fd/{fd}")).is_ok_and(|stat| FileId::from(&stat) == id)
-    };
-    let holding = |&pid: &i32| numbers(&format!("/proc/{pid}/fdinfo")).any(|fd| holds(pid, fd));
-    numbers("/proc").filter(holding).map(|pid| (pid, command_of(&pid.to_string()))).collect()
+    })
 }
 
 /// The processes that hold a flock of this file, each in words.

@@ -63,7 +63,7 @@ pub(super) fn once(dir: &Arc<Dir>) -> Result<Lock> {
 }
 
 fn once_in_place(dir: &Arc<Dir>) -> Result<Lock> {
-    Contender { dir, reason: "", access: ACCESS, in_place: true }.acquire(ONCE, &mut |_| panic!("waits"))
+    Contender { dir, reason: "", behalf: None, access: ACCESS, in_place: true }.acquire(ONCE, &mut |_| panic!("waits"))
 }
 
 /// The owner in an [`Error::Locked`].
@@ -431,7 +431,7 @@ fn the_owners_text_comes_back_and_cannot_act_on_a_terminal() {
     assert_eq!((owner.pid, owner.id.len()), (process::id() as i32, 32));
     lock.release().unwrap();
 
-    let long = Owner::here(&"\u{7f}é".repeat(5000)).unwrap().text();
+    let long = Owner::here(folder.dir.id().unwrap(), &"\u{7f}é".repeat(5000), None).unwrap().text();
     assert!(long.len() < 4096 && Owner::parse(&long).is_some());
 
     let hostile = "host: \x1b[31mh\nboot: b\npid: 7\nsince: 18446744073709551615\ncommand: \x07x\u{9b}\n";
@@ -497,7 +497,7 @@ fn contend(dir: &Arc<Dir>, in_place: bool) {
         witness.read_exact_at(&mut bytes, 0).unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
     };
-    let contender = Contender { dir, reason: "", access: ACCESS, in_place };
+    let contender = Contender { dir, reason: "", behalf: None, access: ACCESS, in_place };
     for round in process::id().. {
         let wait = if round % 4 == 0 { Wait::For(HANGS) } else { ONCE };
         let lock = match contender.acquire(wait, &mut |_| ()) {

@@ -10,10 +10,30 @@ use std::io::ErrorKind;
 use std::sync::mpsc::{self, SendError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::lockfile::unlock;
+use super::lockfile::{Wait, unlock};
 use crate::dir::{FileId, id_of_file};
+
+/// When a wait is over.
+pub(super) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(super) fn after(wait: Wait) -> Deadline {
+        Deadline(match wait {
+            Wait::For(time) => Instant::now().checked_add(time),
+            Wait::Forever => None,
+        })
+    }
+
+    pub(super) fn left(&self) -> Duration {
+        self.0.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.left().is_zero()
+    }
+}
 
 static HELPERS: Mutex<Vec<Helper>> = Mutex::new(Vec::new());
 

@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::dir::{Access, Dir};
@@ -66,6 +66,11 @@ impl Maildir {
         &self.root
     }
 
+    /// The same, for those who keep it.
+    pub fn dir(&self) -> &Arc<Dir> {
+        &self.root
+    }
+
     /// Where the folder was when it was opened.
     pub fn path(&self) -> &Path {
         self.root.path()
@@ -81,15 +86,7 @@ impl Maildir {
     pub fn access(&self) -> Access {
         let stat = rustix::fs::statat(&self.root, Sub::Cur.as_str(), AtFlags::SYMLINK_NOFOLLOW)
             .or_else(|_| rustix::fs::fstat(&*self.root));
-        let (granted, user, group) = match &stat {
-            Ok(stat) => (Mode::from_raw_mode(stat.st_mode), Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid)),
-            Err(_) => (Mode::empty(), rustix::process::geteuid(), rustix::process::getegid()),
-        };
-        Access {
-            mode: Mode::RUSR | Mode::WUSR | granted & (Mode::RGRP | Mode::WGRP),
-            owner: (rustix::process::geteuid().is_root() && !user.is_root()).then_some(user),
-            group,
-        }
+        Access::as_in(stat.ok().as_ref())
     }
 
     /// The path of a mail, for people and scripts.

@@ -94,7 +94,7 @@ impl Request {
         if dead * 100 < of * usize::from(self.options.if_dead) {
             return Ok(End::Done(Done::NotWorthIt { dead, of }));
         }
-        let access = folder.maildir().access();
+        let access = folder.access();
         let (closing, since, told) = match &mut self.asked {
             Some(asked) => asked,
             none => {

@@ -83,7 +83,10 @@ pub fn refresh(
     let mut so_far = SoFar::default();
     loop {
         let touched = folder.touched()?;
-        let lock = folder.lock("build", wait, told)?;
+        let lock = folder.lock("build", wait, &mut |owner| {
+            so_far.has_waited = true;
+            told(owner);
+        })?;
         let mut turn = |damage| refresh_locked(folder, options, &lock, touched, damage, &mut so_far, progress);
         let mut done = turn(None);
         if let (Err(Error::Damaged(damage)), true) = (&done, options.heal) {
@@ -117,6 +120,8 @@ pub(crate) enum End {
 #[derive(Debug, Default)]
 pub(crate) struct SoFar {
     turns: usize,
+    /// Others want the lock, too: we had to wait for it.
+    has_waited: bool,
     report: Report,
     /// Of mail that is compared only because of [`Options::full`], what was compared, in order of arrival. Without this
     /// a build that is asked again and again would never come to an end.
@@ -138,7 +143,7 @@ fn refresh_locked(
         Found::Index(index) => *index,
         Found::Nothing => {
             let identity = first_identity(touched);
-            let first = NewGeneration::begin(folder.dir(), lock, folder.maildir().access(), identity)?;
+            let first = NewGeneration::begin(folder.dir(), lock, folder.access(), identity)?;
             first.commit(&Start::without_history(0, false))?;
             so_far.report.created = true;
             reopen(folder)?

@@ -26,7 +26,7 @@ use crate::refresh::join::{Candidate, Listings, Names, Plan, Task};
 use crate::refresh::read::{Mail, Outcome, Request, Subs, read_all};
 use crate::refresh::{End, OnProgress, Options, Progress, SoFar};
 
-/// A turn after another one's is at least so many times as long as it took to open, list and compare everything again.
+/// Who had to wait for the lock keeps it at least so many times as long as it took to open, list and compare everything.
 const WORTH_A_START: u32 = 4;
 
 /// Passes over the folder before mail that is renamed all the time is left for the next refresh.
@@ -43,6 +43,8 @@ pub(crate) struct Refresh<'a> {
     writer: Writer<'a>,
     entries: Entries,
     so_far: &'a mut SoFar,
+    /// This turn is not given up before.
+    turn: Option<Duration>,
     /// Messages that the last listing did not have, and how many in a row did not.
     missing_before: HashMap<SlotNo, usize>,
     progress: OnProgress<'a>,
@@ -68,7 +70,17 @@ impl<'a> Refresh<'a> {
         progress: OnProgress<'a>,
     ) -> Result<Refresh<'a>> {
         let entries = writer.index().entries()?;
-        Ok(Refresh { folder, options, lock, writer, entries, so_far, missing_before: HashMap::new(), progress })
+        Ok(Refresh {
+            folder,
+            options,
+            lock,
+            writer,
+            entries,
+            so_far,
+            turn: None,
+            missing_before: HashMap::new(),
+            progress,
+        })
     }
 
     /// Publishes the rest.
@@ -265,8 +277,9 @@ impl<'a> Refresh<'a> {
         let mut renamed = HashSet::new();
         let mut batch = Instant::now();
         let mut end = End::Whole;
-        // A turn that goes on listing and comparing for long is worth it only if it then gets something done.
-        let turn = if self.so_far.turns == 0 { Duration::ZERO } else { self.lock.held_for() * WORTH_A_START };
+        // Where turns are taken, a start that took long is worth it only if much gets done then.
+        let turn = if self.so_far.has_waited { self.lock.held_for() * WORTH_A_START } else { Duration::ZERO };
+        let turn = *self.turn.get_or_insert(turn);
         let request = |position: usize| {
             let (candidate, _): &(Candidate, Task) = &tasks[position];
             Request { sub: candidate.sub, name: names.listed(candidate).name }

@@ -54,7 +54,7 @@ pub(crate) fn rebuild(folder: &Folder, salvage: &Salvage, options: Options, lock
         Ok(true)
     })?;
     let identity = salvage.identity.clone();
-    let mut generation = NewGeneration::begin(folder.dir(), lock, maildir.access(), identity)?;
+    let mut generation = NewGeneration::begin(folder.dir(), lock, folder.access(), identity)?;
     let changed = LastChange { number: salvage.start.counter, moved: false };
     let mut bytes = Vec::new();
     for (&uid, row) in &salvage.rows {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::dir::FileId;
 use crate::error::{Error, Result};
-use crate::folder::Folder;
+use crate::folder::{Folder, Setting};
 use crate::format::header::Marks;
 use crate::index::generation::generations;
 use crate::lock::Wait;
@@ -39,8 +39,9 @@ pub(crate) struct Watched {
     folder: Option<Folder>,
     /// Up to where everything has been told.
     token: Option<Token>,
-    /// The directories that are watched: the folder, `new/`, `cur/`.
-    heard: [Option<FileId>; 3],
+    setting: Setting,
+    /// The directories that are watched: the folder, `new/`, `cur/`, and that of the index if it is elsewhere.
+    heard: [Option<FileId>; 4],
     is_polled: bool,
     /// When to look again.
     look_at: Option<Instant>,
@@ -69,14 +70,15 @@ enum Looked {
 }
 
 impl Watched {
-    pub(crate) fn new(path: &Path, at: usize) -> Watched {
+    pub(crate) fn new(path: &Path, at: usize, setting: Setting) -> Watched {
         Watched {
             path: path.to_path_buf(),
             absolute: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
             at,
             folder: None,
             token: None,
-            heard: [None; 3],
+            setting,
+            heard: [None; 4],
             is_polled: false,
             look_at: None,
             rests_until: None,
@@ -153,7 +155,7 @@ impl Watched {
         tokens: &mut Vec<Token>,
         listener: &mut dyn Listener,
     ) -> Result<()> {
-        let mut folder = Folder::open(&self.path)?;
+        let mut folder = Folder::open_with(&self.path, &self.setting)?;
         if let Some(kind) = remote(&folder) {
             self.is_polled = true;
             self.say(&Trouble::Remote { path: self.path.clone(), kind }, listener);
@@ -239,12 +241,12 @@ impl Watched {
     fn reopen(&mut self, bell: &mut Bell, listener: &mut dyn Listener) -> Result<()> {
         let now = rustix::fs::stat(&self.path).map_err(Error::io("cannot open", &self.path));
         let same = match (&now, &self.folder) {
-            (Ok(now), Some(folder)) => folder.dir().id_of(".")? == Some(FileId::from(now)),
+            (Ok(now), Some(folder)) => folder.maildir().root().id_of(".")? == Some(FileId::from(now)),
             _ => false,
         };
         if !same {
             self.folder = None;
-            let mut folder = Folder::open(&self.path)?;
+            let mut folder = Folder::open_with(&self.path, &self.setting)?;
             // A mount point, or somebody's new beginning: that is for a person to say.
             if !is_indexed(&mut folder)? {
                 return Err(Error::NoIndex { path: self.path.clone() });
@@ -260,11 +262,16 @@ impl Watched {
 
     /// Watches the directories that are not those which are watched already.
     fn watch(&mut self, folder: &Folder, bell: &mut Bell, listener: &mut dyn Listener) {
-        let places =
-            [(None, Role::Folder(self.at))].into_iter().chain(Sub::ALL.map(|sub| (Some(sub), Role::Mail(self.at))));
-        for (at, (sub, role)) in places.enumerate() {
-            let name = sub.map_or(".", Sub::as_str);
-            let found = folder.dir().id_of(name).ok().flatten();
+        let root = folder.maildir().root();
+        let mut places = vec![(self.absolute.clone(), root.id_of(".").ok().flatten(), Role::Folder(self.at))];
+        places.extend(Sub::ALL.map(|sub| {
+            (self.absolute.join(sub.as_str()), root.id_of(sub.as_str()).ok().flatten(), Role::Mail(self.at))
+        }));
+        if self.setting.index_dir.is_some() {
+            let path = std::path::absolute(folder.dir().path()).unwrap_or_else(|_| folder.dir().path().to_path_buf());
+            places.push((path, folder.dir().id().ok(), Role::Folder(self.at)));
+        }
+        for (at, (path, found, role)) in places.into_iter().enumerate() {
             if found.is_none() {
                 self.heard[at] = None; // it comes with a ring of the folder
                 continue;
@@ -272,7 +279,6 @@ impl Watched {
             if found == self.heard[at] {
                 continue;
             }
-            let path = sub.map_or_else(|| self.absolute.clone(), |sub| self.absolute.join(sub.as_str()));
             match bell.watch(&path, role) {
                 Ok(()) => self.heard[at] = found,
                 Err(Deaf::NotThere) => self.heard[at] = None,
@@ -385,7 +391,7 @@ fn stamps(folder: &Folder) -> Result<[Option<Stamp>; 2]> {
 
 /// The kind of a file system that other machines may change.
 fn remote(folder: &Folder) -> Option<&'static str> {
-    let magic = rustix::fs::fstatfs(&**folder.dir()).ok()?.f_type;
+    let magic = rustix::fs::fstatfs(folder.maildir().root()).ok()?.f_type;
     Some(match u64::try_from(magic).unwrap_or_default() & 0xffff_ffff {
         0x6969 => "NFS",
         0xff53_4d42 | 0xfe53_4d42 | 0x517b => "SMB",

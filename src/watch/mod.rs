@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::folder::Folder;
+use crate::folder::{Folder, Setting};
 use crate::ops::changes::Token;
 use crate::refresh::{Progress, Report};
 use crate::tree;
@@ -57,6 +57,7 @@ pub trait Listener {
 pub struct Watcher {
     bell: Bell,
     folders: Vec<Watched>,
+    setting: Setting,
     /// Directories below which folders that come are watched, too.
     roots: Vec<PathBuf>,
     /// Directories that are watched for these only.
@@ -69,11 +70,12 @@ pub struct Watcher {
 
 impl Watcher {
     /// Watches folders, or if `recursive` all folders below.
-    pub fn new(paths: &[PathBuf], recursive: bool) -> Result<Watcher> {
+    pub fn new(paths: &[PathBuf], recursive: bool, setting: &Setting) -> Result<Watcher> {
         let (bell, deaf) = Bell::new();
         let mut watcher = Watcher {
             bell,
             folders: Vec::new(),
+            setting: setting.clone(),
             roots: Vec::new(),
             above: HashSet::new(),
             find_at: None,
@@ -90,7 +92,7 @@ impl Watcher {
         }
         let mut seen = HashSet::new();
         found.retain(|path| seen.insert(path.clone()));
-        watcher.folders = found.iter().enumerate().map(|(at, path)| Watched::new(path, at)).collect();
+        watcher.folders = found.iter().enumerate().map(|(at, path)| Watched::new(path, at, setting.clone())).collect();
         Ok(watcher)
     }
 
@@ -183,7 +185,7 @@ impl Watcher {
     /// Folders that have been made since. All their mail is new.
     fn take_new_folders(&mut self, listener: &mut dyn Listener) -> Result<()> {
         for path in self.find()? {
-            let mut watched = Watched::new(&path, self.folders.len());
+            let mut watched = Watched::new(&path, self.folders.len(), self.setting.clone());
             match watched.begin(&mut self.bell, &mut vec![Token::START], listener) {
                 Ok(()) => {
                     watched.ring();

@@ -15,7 +15,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::mailbox::{Mailbox, Run, figures, installed, mail, skipped};
+use crate::mailbox::{Mailbox, Run, figures, installed, long, mail, skipped};
 use crate::oracle::{self, History, Listed};
 
 const SIGKILL: i32 = 9;
@@ -390,10 +390,6 @@ fn under_strace(command: &Command, log: &std::path::Path, inject: Option<&str>) 
 fn strace_works() -> bool {
     let traced = || Command::new("strace").args(["-o", "/dev/null", "true"]).output();
     installed("strace") && traced().is_ok_and(|output| output.status.success())
-}
-
-fn long() -> bool {
-    std::env::var_os("MAILDEX_LONG").is_some_and(|value| value == "1")
 }
 
 /// Mail of all kinds, and no index.

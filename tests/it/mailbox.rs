@@ -353,6 +353,11 @@ pub fn skipped(what: &str, how: &str) {
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("note what was skipped");
 }
 
+/// Whether tests that can go on for long are to do so.
+pub fn long() -> bool {
+    std::env::var_os("MAILDEX_LONG").is_some_and(|value| value == "1")
+}
+
 /// Prints figures of a test that passed: past libtest, which would hide them.
 pub fn figures(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());

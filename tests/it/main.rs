@@ -20,7 +20,7 @@ mod generate;
 mod inc;
 mod list;
 mod list_output;
-mod lock_ask;
+mod lock;
 mod mailbox;
 mod oracle;
 mod replace;
