@@ -76,7 +76,7 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Exit::Done => "Done, also when there was nothing to do or the reader closed the pipe.",
-            Exit::No => "The answer is no: check found damage, list --exit-code nothing.",
+            Exit::No => "The answer is no: check found damage, list --exit-code nothing, lock wanted nobody.",
             Exit::Usage => "Wrong usage.",
             Exit::Unusable => "The folder or its index cannot be used.",
             Exit::Some => "Some messages failed or were not found, the rest is done.",
