@@ -201,8 +201,10 @@ fn signals_to_the_wrapper_reach_the_command() {
     let mailbox = Mailbox::new();
     for (signal, status) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
         let mut holder = Running::ready(&mut run_sh(&mailbox, &[], "echo ready; exec cat"));
+        let stdin = holder.child.stdin.take(); // waiting would close it, and cat end by that
         holder.signal(signal);
         assert_eq!(holder.child.wait().unwrap().code(), Some(status));
+        drop(stdin);
     }
     // The terminal sends these to both.
     let mut holder = Running::ready(&mut run_sh(&mailbox, &[], "echo ready; cat; exit 5"));
