@@ -43,3 +43,23 @@ pub fn index_dir() -> Option<PathBuf> {
 pub fn lock_ids() -> &'static [String] {
     SETTING.get().map_or(&[], |setting| &setting.lock_ids)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// A verb that opens a folder on its own knows neither `--index-dir` nor the locks that are held for it.
+    #[test]
+    fn every_verb_opens_folders_by_this() {
+        let mut todo = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli")];
+        while let Some(path) = todo.pop() {
+            if path.is_dir() {
+                todo.extend(fs::read_dir(path).expect("list").map(|entry| entry.expect("an entry").path()));
+            } else if !path.ends_with("setting.rs") {
+                let text = fs::read_to_string(&path).expect("read");
+                assert!(!text.contains("Folder::open"), "{}: use setting::open", path.display());
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod acquire;
 mod ask;
 mod beside;
+mod dovecot;
 mod elsewhere;
 mod readme;
 mod run;
