@@ -46,6 +46,9 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         &mut waiting::tell(&args.folder, out),
         &mut build::until_asked,
     )?;
+    if let Some(report) = &done.refreshed {
+        build::problems(report, &args.folder, out);
+    }
     renamed::print(&args.folder, &mut folder, [(&done.message, Some(done.was_uid))], args.json, out)?;
     Ok(Exit::Done)
 }

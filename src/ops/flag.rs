@@ -8,7 +8,7 @@ use crate::format::status::Status;
 use crate::lock::{Owner, Wait};
 use crate::maildir::change::FlagChange;
 use crate::ops::build::{OnProgress, Options, Report, build, freshen};
-use crate::ops::locate::{Locator, last_live};
+use crate::ops::locate::{Locator, last_live, may_be_elsewhere};
 use crate::ops::rename::{Edit, Outcome, Renamed, rehearse, rename};
 use crate::query::Query;
 use crate::query::message::MessageRef;
@@ -99,11 +99,6 @@ fn flag_all(
         edits = moved.into_iter().map(|(edit, _)| edit).collect();
         wanted = unknown.into_iter().map(|(wanted, _)| wanted).collect();
     }
-}
-
-/// Whether a refresh may find the mail.
-fn may_be_elsewhere(error: &Error) -> bool {
-    matches!(error, Error::NoMessage { .. } | Error::OtherMail { .. })
 }
 
 type Change = (FlagChange, Whose);

@@ -101,6 +101,11 @@ pub fn by_folder(
     Ok(groups.into_iter().map(|(_, folder, group)| (folder, group)).collect())
 }
 
+/// Whether a mail that was not found may be in the folder all the same, so that a refresh finds it.
+pub(crate) fn may_be_elsewhere(error: &Error) -> bool {
+    matches!(error, Error::NoMessage { .. } | Error::OtherMail { .. })
+}
+
 /// Finds the messages that a user names, in one snapshot.
 pub struct Locator<'s, 'm> {
     snapshot: Snapshot<'s>,

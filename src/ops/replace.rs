@@ -24,9 +24,9 @@ use crate::lock::{Owner, Wait};
 use crate::maildir::draft::{Draft, TMP, Withdrawn, rename_new};
 use crate::maildir::name::Name;
 use crate::maildir::{Maildir, Sub};
-use crate::ops::build::{OnProgress, Options, build};
+use crate::ops::build::{OnProgress, Options, Progress, Report, build};
 use crate::ops::list::message;
-use crate::ops::locate::{Inside, Locator};
+use crate::ops::locate::{Inside, Locator, may_be_elsewhere};
 use crate::ops::names::{Dirs, Names, Wanted};
 use crate::ops::rename::Renamed;
 use crate::query::message::MessageRef;
@@ -34,15 +34,26 @@ use crate::refresh::is_fresh;
 use crate::refresh::read::read_one;
 
 /// What was done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Replaced {
     /// The new message.
     pub message: Renamed,
     /// The UID that is dead now.
     pub was_uid: Uid,
+    /// The index was brought up to date for it.
+    pub refreshed: Option<Report>,
+}
+
+/// The new contents.
+enum Contents<'c> {
+    Unread(&'c mut dyn Read),
+    Written(Draft),
+    /// They have been in the folder.
+    Placed,
 }
 
 /// Gives a message other contents. They are read to their end before anything is changed, and before the lock is taken.
+/// If the message is not found, the index is brought up to date first.
 pub fn replace(
     folder: &mut Folder,
     wanted: &MessageRef,
@@ -51,58 +62,65 @@ pub fn replace(
     told: &mut dyn FnMut(Option<&Owner>),
     progress: OnProgress<'_>,
 ) -> Result<Replaced> {
-    let uid = the_one(folder, wanted, wait, told, progress)?;
-    let maildir = Arc::clone(folder.maildir());
-    let mut draft = Draft::begin(&maildir, &Access { mode: Mode::RUSR | Mode::WUSR, ..maildir.access() })?;
-    if draft.write(contents)? == 0 {
-        return Err(Error::NoContents { path: folder.path().to_path_buf() });
-    }
-    let lock = folder.lock("replace", wait, told)?;
-    let _ = progress(crate::ops::build::Progress { done: 0, total: 1 });
-    let writer = Writer::new(recover::open_complete(folder.dir())?, &lock)?;
-    let replaced = put(&maildir, writer, draft, uid);
-    let released = lock.release();
-    let replaced = replaced?;
-    released?;
-    Ok(replaced)
-}
-
-/// The one message that is meant; looked for once more after a refresh.
-fn the_one(
-    folder: &mut Folder,
-    wanted: &MessageRef,
-    wait: Wait,
-    told: &mut dyn FnMut(Option<&Owner>),
-    progress: OnProgress<'_>,
-) -> Result<Uid> {
-    let maildir = Arc::clone(folder.maildir());
-    Inside::new(&maildir).check([wanted])?;
-    let mut refreshed = false;
+    Inside::new(&Arc::clone(folder.maildir())).check([wanted])?;
+    let mut contents = Contents::Unread(contents);
+    let mut refreshed = None;
     loop {
-        let snapshot = folder.complete_index()?.snapshot()?;
-        let mut missing = None;
-        let found =
-            Locator::new(&maildir, snapshot).locate(&mut snapshot.index().entries()?, wanted, &mut |error| {
-                missing.get_or_insert(error);
-            })?;
-        match (&*found, missing) {
-            (&[no], None) => return snapshot.slot(no).expect("a slot of this snapshot").uid(),
-            (_, Some(error)) if refreshed || is_fresh(folder)? => return Err(error),
-            (_, Some(_)) => {
-                build(folder, Options::default(), wait, told, progress)?;
-                refreshed = true;
-            }
-            (several, None) => {
-                return Err(Error::NotOne { path: folder.path().to_path_buf(), found: several.len() });
+        let done = the_one(folder, wanted).and_then(|uid| {
+            contents.write(folder)?;
+            let lock = folder.lock("replace", wait, told)?;
+            let _ = progress(Progress { done: 0, total: 1 });
+            let writer = Writer::new(recover::open_complete(folder.dir())?, &lock)?;
+            let message = put(folder.maildir(), writer, &mut contents, uid)?;
+            lock.release()?;
+            Ok((message, uid))
+        });
+        match done {
+            Ok((message, was_uid)) => return Ok(Replaced { message, was_uid, refreshed }),
+            Err(error) => {
+                let is_placed = matches!(contents, Contents::Placed);
+                if is_placed || refreshed.is_some() || !may_be_elsewhere(&error) || is_fresh(folder)? {
+                    return Err(error);
+                }
+                refreshed = Some(build(folder, Options::default(), wait, told, progress)?);
             }
         }
+    }
+}
+
+impl Contents<'_> {
+    fn write(&mut self, folder: &Folder) -> Result<()> {
+        let Contents::Unread(contents) = self else { return Ok(()) };
+        let access = folder.maildir().access();
+        let mut draft = Draft::begin(folder.maildir(), &Access { mode: Mode::RUSR | Mode::WUSR, ..access })?;
+        if draft.write(contents)? == 0 {
+            return Err(Error::NoContents { path: folder.path().to_path_buf() });
+        }
+        *self = Contents::Written(draft);
+        Ok(())
+    }
+}
+
+/// The one message that is meant.
+fn the_one(folder: &mut Folder, wanted: &MessageRef) -> Result<Uid> {
+    let maildir = Arc::clone(folder.maildir());
+    let path = || maildir.path().to_path_buf();
+    let snapshot = folder.complete_index()?.snapshot()?;
+    let mut missing = None;
+    let found = Locator::new(&maildir, snapshot).locate(&mut snapshot.index().entries()?, wanted, &mut |error| {
+        missing.get_or_insert(error);
+    })?;
+    match (&*found, missing) {
+        (_, Some(error)) => Err(error),
+        (&[no], None) => snapshot.slot(no).expect("a slot of this snapshot").uid(),
+        (several, None) => Err(Error::NotOne { path: path(), found: several.len() }),
     }
 }
 
 /// The mail as it is now: directory, name, and what `lstat` says of it.
 type Found = (Sub, Vec<u8>, Stat);
 
-fn put(maildir: &Maildir, mut writer: Writer<'_>, draft: Draft, uid: Uid) -> Result<Replaced> {
+fn put(maildir: &Maildir, mut writer: Writer<'_>, contents: &mut Contents<'_>, uid: Uid) -> Result<Renamed> {
     let gone = || Error::NoMessage { path: maildir.path().to_path_buf(), wanted: format!("with UID {uid}") };
     let mut entries = writer.index().entries()?;
     let slot = writer.snapshot()?.find_uid(uid)?.ok_or_else(gone)?;
@@ -113,6 +131,9 @@ fn put(maildir: &Maildir, mut writer: Writer<'_>, draft: Draft, uid: Uid) -> Res
     let (slot, wanted, mut names) = (slot.no(), Wanted::of(&message), Names::default());
     let (sub, old_name, stat) =
         names.reach(maildir, &wanted, |dirs, sub, name| look(maildir, dirs, &wanted, sub, name))?;
+    let Contents::Written(draft) = std::mem::replace(contents, Contents::Placed) else {
+        unreachable!("contents are written first, and never placed twice")
+    };
     draft.finish(received(&stat), Mode::from_raw_mode(stat.st_mode))?;
     let (mut bytes, inode) = entry_of(&draft, uid).map_err(|source| Error::Io {
         path: maildir.path().join(TMP),
@@ -153,7 +174,7 @@ fn put(maildir: &Maildir, mut writer: Writer<'_>, draft: Draft, uid: Uid) -> Res
         Ok(new_uid) => {
             drop(withdrawn);
             let (sub, name) = place;
-            Ok(Replaced { message: Renamed { uid: new_uid, sub, name, from: None }, was_uid: uid })
+            Ok(Renamed { uid: new_uid, sub, name, from: None })
         }
         // A full disk, or no UID left: the folder is to be as it was. First the old one, so that there is one at any time.
         Err(error) => {

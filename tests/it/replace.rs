@@ -69,6 +69,21 @@ fn what_others_did_to_the_flags_meanwhile_stays() {
     mailbox.assert_sound();
 }
 
+/// It was said not to be there, although `flag` finds it.
+#[test]
+fn mail_that_a_sync_program_has_renamed_is_found() {
+    let mailbox = Mailbox::new().messages(2);
+    mailbox.run(["build"]).ok();
+    mailbox.rename("cur/1.host:2,", "cur/1.host,U=7:2,F");
+    replace(&mailbox, &["1"], mail("new")).ok().silent();
+    assert_eq!(subjects(&mailbox), [(2, "mail 2".into(), String::new()), (3, "new".into(), "F".into())]);
+    mailbox.remove("cur/2.host:2,");
+    replace(&mailbox, &["2"], mail("new")).fails_with(4).stderr_has("no message with UID 2");
+    assert_eq!(subjects(&mailbox).len(), 1);
+    assert_eq!(fs::read_dir(mailbox.file("tmp")).unwrap().count(), 0, "nothing is left in tmp");
+    mailbox.assert_sound();
+}
+
 #[test]
 fn others_hear_of_a_removal_and_of_an_addition_that_takes_its_place() {
     let mailbox = Mailbox::new().messages(2);
