@@ -92,7 +92,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand flag" -l root -d 'In FOL
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l query -d 'All messages that match; comes last and takes all words that follow' -r
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
-complete -c maildex -n "__fish_maildex_using_subcommand flag" -l batch -d 'Read lines of SPEC, a blank and MSG from standard input'
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l batch -d 'Read lines of SPEC, blanks and MSG from standard input'
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -s 0 -l null -d 'On standard input each MSG, or each SPEC and MSG, ends with a NUL'
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l dry-run -d 'Change nothing, and print what the names would be'
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l json -d 'One JSON object a message'

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use maildex::Error;
 use maildex::query::Query;
 
+use crate::cli::json::cannot_write;
 use crate::cli::output::Output;
 
 /// How the program ends; `EXIT STATUS` in the man page is made from this.
@@ -107,7 +108,11 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         return Exit::Done;
     }
     let Some(known) = error.downcast_ref::<Error>() else {
-        out.error(format_args!("{error:#}"), None);
+        match error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            // One without a path comes from where the results go.
+            Some(errno) => out.error(cannot_write(io::Error::from_raw_os_error(errno)), None),
+            None => out.error(format_args!("{error:#}"), None),
+        }
         return if error.is::<Usage>() { Exit::Usage } else { Exit::Unusable };
     };
     out.error(known, folder_hint(known, folder).or_else(|| known.hint()));

@@ -64,7 +64,7 @@ pub struct Args {
     /// In FOLDER's place: take paths of mails in any folders below ROOT (-r ROOT)
     #[arg(long, value_name = "ROOT")]
     root: Option<PathBuf>,
-    /// Read lines of SPEC, a blank and MSG from standard input
+    /// Read lines of SPEC, blanks and MSG from standard input
     #[arg(long, conflicts_with_all = ["spec", "messages", "query", "root"])]
     batch: bool,
     /// On standard input each MSG, or each SPEC and MSG, ends with a NUL
@@ -197,7 +197,7 @@ fn batch(folder: &Folder, null: bool, out: &mut Output) -> anyhow::Result<Vec<(F
         let line = line.as_bytes();
         let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
         let change = FlagChange::parse(&String::from_utf8_lossy(&line[..end]), &keywords)?;
-        let message = line[end..].get(1..).unwrap_or_default();
+        let message = line[end..].trim_ascii_start();
         if message.is_empty() {
             let spec = String::from_utf8_lossy(line).into_owned();
             return Err(Error::Spec { spec, expected: "SPEC, a blank, and MSG".into() });

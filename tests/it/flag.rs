@@ -231,7 +231,7 @@ fn a_batch_has_a_spec_on_each_line_and_goes_on_after_bad_ones() {
     mail.assert_files(names);
     let listed: Vec<_> = mail.listed().into_iter().map(|(_, path)| path).collect();
     assert_eq!(listed, names);
-    with_input(&mail, &["--batch", "-0"], "+S 1\0+S 2\0").ok();
+    with_input(&mail, &["--batch", "-0"], "+S 1\0+S \t2\0").ok();
     mail.run(["count", "seen"]).ok().stdout("2\n");
     mail.assert_sound();
 }
@@ -338,6 +338,19 @@ fn one_failure_never_stops_the_rest() {
     }
     fs::set_permissions(mail.file("cur"), fs::Permissions::from_mode(0o700)).expect("chmod");
     mail.run(["flag", "+S", "1"]).ok();
+}
+
+/// It said "No space left on device", and not where.
+#[test]
+fn where_results_cannot_be_written_is_told() {
+    let mail = indexed(2);
+    let full = || fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    for verb in [&["flag", "+S", "1"][..], &["compact", "--json"], &["flag", "--json", "+F", "2"]] {
+        let run = mail.finish(mail.command(verb).stdout(full())).fails_with(3);
+        assert_eq!(run.errors(), "maildex: standard output: cannot write: No space left on device\n", "{run}");
+    }
+    mail.assert_files(["cur/1.host:2,S", "cur/2.host:2,F"]);
+    mail.assert_sound();
 }
 
 /// The dead ones were walked over for each line, to know what `*` would be.
