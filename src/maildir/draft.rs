@@ -149,8 +149,12 @@ pub fn rename_new(from_dir: &Dir, from: &[u8], to_dir: &Dir, to: &[u8]) -> Resul
     let (from, to) = (OsStr::from_bytes(from), OsStr::from_bytes(to));
     match rustix::fs::renameat_with(from_dir, from, to_dir, to, RenameFlags::NOREPLACE) {
         // A file system that cannot rename so: a second name is never made over a file either.
-        Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::linkat(from_dir, from, to_dir, to, AtFlags::empty())
-            .and_then(|()| rustix::fs::unlinkat(from_dir, from, AtFlags::empty())),
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            rustix::fs::linkat(from_dir, from, to_dir, to, AtFlags::empty())?;
+            // Somebody else may have renamed or removed it meanwhile. Then that counts, and the mail must not be there twice.
+            rustix::fs::unlinkat(from_dir, from, AtFlags::empty())
+                .inspect_err(|_| _ = rustix::fs::unlinkat(to_dir, to, AtFlags::empty()))
+        }
         renamed => renamed,
     }
 }

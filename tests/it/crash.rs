@@ -613,6 +613,28 @@ fn a_replace_that_fails_leaves_the_folder_as_it_was() {
     assert!(failed > 8, "{failed} failed, {done} did not");
 }
 
+/// Where a file system cannot rename without replacing, a second link is made and the first removed. If that failed, as
+/// when somebody else had renamed the mail in between, the mail was there twice.
+#[test]
+fn mail_is_never_there_twice_where_a_file_system_cannot_rename_without_replacing() {
+    if !strace_works() {
+        return skipped("renaming by links", STRACE);
+    }
+    let flag = |fails: Option<&str>, code| {
+        let place = built();
+        let command = place.mailbox.command(["flag", "+F", "3"]);
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-o", "/dev/null", "-e", "trace=renameat2,unlinkat"]);
+        strace.args(["-e", "inject=renameat2:error=EINVAL"]);
+        strace.args(fails.iter().flat_map(|fails| ["-e", fails]));
+        place.mailbox.finish(strace.arg(command.get_program()).args(command.get_args())).fails_with(code);
+        let named = |name: &str| place.mailbox.file(name).exists();
+        (named("cur/3.host:2,"), named("cur/3.host:2,F"))
+    };
+    assert_eq!(flag(None, 0), (false, true));
+    assert_eq!(flag(Some("inject=unlinkat:error=EACCES:when=1"), 4), (true, false));
+}
+
 #[test]
 fn a_full_disk_is_told_and_harms_nothing() {
     for sweep in [BUILD, REFRESH, NEXT_BLOCK, OFFSETS_LOST, INDEX_LOST, COMPACT] {
