@@ -282,6 +282,12 @@ impl Error {
     /// What to do about it, in one line.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Error::Io { path, source, .. }
+                if source.kind() == io::ErrorKind::NotADirectory
+                    && ["cur", "new", "tmp"].iter().any(|sub| path.ends_with(sub)) =>
+            {
+                "symbolic links there are not followed; a mount can stand in their place: mount --bind".into()
+            }
             Error::Io { .. } => return None,
             Error::NotAMaildir { .. } => "a Maildir has the directories cur, new and tmp".into(),
             Error::NoIndex { path } => format!("make one with: maildex build {}", path.display()),

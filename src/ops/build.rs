@@ -21,12 +21,14 @@ pub enum Freshness {
 /// index, and never waits.
 pub fn freshen(folder: &mut Folder, progress: OnProgress<'_>) -> Result<(Freshness, Option<Report>)> {
     folder.complete_index()?;
-    if is_fresh(folder)? {
-        return Ok((Freshness::Current, None));
-    }
-    let done = refresh::refresh(folder, Options::default(), Wait::For(Duration::ZERO), &mut |_| (), progress);
+    let done = is_fresh(folder).and_then(|is_fresh| match is_fresh {
+        true => Ok(None),
+        false => {
+            refresh::refresh(folder, Options::default(), Wait::For(Duration::ZERO), &mut |_| (), progress).map(Some)
+        }
+    });
     Ok(match done {
-        Ok(report) => (Freshness::Current, Some(report)),
+        Ok(report) => (Freshness::Current, report),
         // Whatever it is, what was published can be read.
         Err(error) => (Freshness::Stale(error), None),
     })

@@ -353,6 +353,22 @@ fn where_results_cannot_be_written_is_told() {
     mail.assert_sound();
 }
 
+/// It said "Not a directory" of what looks like one.
+#[test]
+fn a_symbolic_link_in_the_place_of_cur_is_not_followed_and_that_is_told() {
+    let mail = indexed(1);
+    mail.settle();
+    fs::rename(mail.file("cur"), mail.file("elsewhere")).expect("move cur away");
+    std::os::unix::fs::symlink("elsewhere", mail.file("cur")).expect("link to it");
+    for (verb, code) in [(&["flag", "+S", "1"][..], 4), (&["inc"], 3)] {
+        mail.run(verb).fails_with(code).stdout("").stderr_has("hint: symbolic links there are not followed");
+    }
+    // A reader that found new/ unchanged failed; one that did not showed what it had.
+    let hint = "hint: symbolic links there are not followed";
+    mail.run(["list", "--uids"]).ok().stdout("1\n").stderr_has("as of the last refresh").stderr_has(hint);
+    assert!(mail.file("elsewhere/1.host:2,").exists());
+}
+
 /// The dead ones were walked over for each line, to know what `*` would be.
 #[test]
 fn dead_messages_at_the_end_cost_a_batch_nothing() {
