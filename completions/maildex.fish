@@ -115,7 +115,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand replace" -l index-dir -d
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -l json -d 'One JSON object'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c maildex -n "__fish_maildex_using_subcommand compact" -l if-dead -d 'Do nothing unless this share of the messages in the index is dead' -r
+complete -c maildex -n "__fish_maildex_using_subcommand compact" -l if-dead -d 'Do nothing unless this share of the index is dead' -r
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l wait -d 'How long to wait for the lock, and how long for others to close: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l force -d 'Go on even if others have not closed: they find the new files by themselves'

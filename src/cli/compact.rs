@@ -2,6 +2,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use indicatif::HumanBytes;
+use maildex::index::compact::Dead;
 use maildex::lock::Wait;
 use maildex::ops::compact::{Done, Options, compact};
 
@@ -36,7 +37,7 @@ Examples:
 pub struct Args {
     /// Mail folder
     pub folder: PathBuf,
-    /// Do nothing unless this share of the messages in the index is dead
+    /// Do nothing unless this share of the index is dead
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     if_dead: u8,
     /// How long to wait for the lock, and how long for others to close: 0, 0.5, 2m, forever
@@ -93,7 +94,9 @@ fn summary(done: &Done) -> String {
             HumanBytes(compacted.bytes_after),
             HumanBytes(compacted.bytes_before)
         ),
-        Done::NotWorthIt { dead, of } => format!("nothing done: {dead} of {} are dead", text::count(*of, "message")),
+        Done::NotWorthIt(Dead { messages, of, percent }) => {
+            format!("nothing done: {percent} % is dead, {messages} of {}", text::count(*of, "message"))
+        }
         Done::CalledOff => "called off; the index is as it was".into(),
     }
 }

@@ -11,6 +11,7 @@ use maildex::Error;
 use maildex::folder::Folder;
 use maildex::format::Uid;
 use maildex::format::status::Status;
+use maildex::index::compact::Dead;
 use maildex::lock::{Holder, Owner, State};
 use maildex::maildir::keywords::Keywords;
 use maildex::maildir::name::Name;
@@ -297,6 +298,7 @@ struct CompactRecord<'a> {
     bytes_after: Option<u64>,
     dead: Option<usize>,
     messages: Option<usize>,
+    dead_percent: Option<u8>,
     still_open: &'a [String],
 }
 
@@ -313,7 +315,9 @@ pub fn compacted(out: &mut impl Write, folder: &Path, done: &Done) -> io::Result
             still_open,
             ..record
         },
-        Done::NotWorthIt { dead, of } => CompactRecord { dead: Some(*dead), messages: Some(*of), ..record },
+        Done::NotWorthIt(Dead { messages, of, percent }) => {
+            CompactRecord { dead: Some(*messages), messages: Some(*of), dead_percent: Some(*percent), ..record }
+        }
         Done::CalledOff => record,
     };
     line(out, &record)

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use crate::dir::Access;
 use crate::error::Result;
-use crate::format::header::Identity;
+use crate::format::header::{HEADER_LEN, Identity};
 use crate::format::status::Status;
 use crate::index::generation::{NewGeneration, Start, new_marker};
 use crate::index::publish::{SlotData, Writer};
@@ -30,11 +30,34 @@ pub struct Compacted {
     pub bytes_after: u64,
 }
 
+/// What a compaction would drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dead {
+    /// Dead messages in the index.
+    pub messages: usize,
+    /// All messages in it.
+    pub of: usize,
+    /// Of the bytes of all entries, so many percent are those of dead messages, or of entries that gave way to another one
+    /// of the same message, or nobody's.
+    pub percent: u8,
+}
+
 impl Writer<'_> {
-    /// How many of the slots are dead, and how many there are.
-    pub fn dead(&mut self) -> Result<(usize, usize)> {
-        let all = self.snapshot()?.len() as usize;
-        Ok((all - self.live()?, all))
+    /// How much is dead.
+    pub fn dead(&mut self) -> Result<Dead> {
+        let snapshot = self.snapshot()?;
+        let all = snapshot.index().index_len()?.saturating_sub(HEADER_LEN as u64);
+        let mut entries = snapshot.index().entries()?;
+        let (mut live, mut live_bytes) = (0, 0);
+        for slot in snapshot.slots() {
+            if !slot.status()?.has(Status::EXPUNGED) {
+                live += 1;
+                live_bytes += entries.len_of(&slot)?;
+            }
+        }
+        let percent = (all.saturating_sub(live_bytes) * 100).checked_div(all).unwrap_or(0) as u8;
+        let of = snapshot.len() as usize;
+        Ok(Dead { messages: of - live, of, percent })
     }
 
     /// Writes the next generation and puts it in place; this writer is of no more use then. `progress` hears how many slots

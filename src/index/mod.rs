@@ -345,6 +345,16 @@ impl Entries {
         Ok(added)
     }
 
+    /// How many bytes the entry of a slot takes, by its head alone.
+    pub(crate) fn len_of(&mut self, slot: &Slot<'_>) -> Result<u64> {
+        let (mut head, at) = ([0; 16], slot.entry_at());
+        let len = self.copy_bytes(slot.index, at, &mut head).and_then(|()| slot.index.seal.claimed_len(&head));
+        match len {
+            Ok(len) => Ok(len as u64),
+            Err(bad) => Err(self.damage(slot.index, at, slot.uid()?, bad)),
+        }
+    }
+
     fn copy_out(&mut self, index: &Index, at: u64) -> Result<(), BadEntry> {
         let mut head = [0; 16];
         self.copy_bytes(index, at, &mut head)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::index::compact::Compacted;
+use crate::index::compact::{Compacted, Dead};
 use crate::index::publish::Writer;
 use crate::index::{Index, recover};
 use crate::lock::{Closing, Lock, Owner, Wait, who_is_open};
@@ -24,7 +24,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 /// When to compact, and how long to wait for others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Do nothing unless so many percent of the messages in the index are dead.
+    /// Do nothing unless so many percent of the index are dead.
     pub if_dead: u8,
     /// How long to wait for the lock, and how long for others to close; 30 s and 10 s if not given.
     pub wait: Option<Wait>,
@@ -43,12 +43,7 @@ pub enum Done {
         still_open: Vec<String>,
     },
     /// Too little is dead to be worth it.
-    NotWorthIt {
-        /// Dead messages in the index.
-        dead: usize,
-        /// All messages in it.
-        of: usize,
-    },
+    NotWorthIt(Dead),
     /// Whoever hears the progress called it off; the files are as before.
     CalledOff,
 }
@@ -90,9 +85,11 @@ struct Request {
 impl Request {
     fn turn(&mut self, folder: &Folder, lock: &Lock, progress: OnProgress<'_>) -> Result<End> {
         let mut writer = Writer::new(recover::open_complete(folder.dir())?, lock)?;
-        let (dead, of) = writer.dead()?;
-        if dead * 100 < of * usize::from(self.options.if_dead) {
-            return Ok(End::Done(Done::NotWorthIt { dead, of }));
+        if self.options.if_dead > 0 {
+            let dead = writer.dead()?;
+            if dead.percent < self.options.if_dead {
+                return Ok(End::Done(Done::NotWorthIt(dead)));
+            }
         }
         let access = folder.access();
         let (closing, since, told) = match &mut self.asked {

@@ -107,6 +107,32 @@ fn if_dead_leaves_alone_what_is_not_worth_it() {
     mail.assert_sound();
 }
 
+/// Only dead messages counted, so an index that a sync program had made ten times as long was never worth it.
+#[test]
+fn if_dead_counts_entries_that_gave_way_to_another_one() {
+    let mail = Mailbox::new().messages(5);
+    mail.run(["build"]).ok();
+    for round in 0..4 {
+        for n in 1..=5 {
+            let uid = |round: i32| if round == 0 { String::new() } else { format!(",U={round}") };
+            mail.rename(format!("cur/{n}.host{}:2,", uid(round)), format!("cur/{n}.host{}:2,", uid(round + 1)));
+        }
+        mail.run(["build"]).ok();
+    }
+    let run = mail.run(["compact", "--json", "--if-dead", "85"]).ok();
+    let done = &run.json()[0];
+    for (key, value) in [("dead_percent", 80), ("dead", 0), ("messages", 5)] {
+        assert_eq!(done[key], value, "{key}: {run}");
+    }
+    let before = size(&mail);
+    mail.run(["compact", "--if-dead", "60"]).ok().silent();
+    assert!(size(&mail) < before, "{} bytes, {before} before", size(&mail));
+    mail.run(["compact", "--if-dead", "1"]).ok();
+    assert!(!mail.file("maildex.index.3").exists(), "nothing is dead any more");
+    mail.run(["list", "--uids"]).ok().stdout("1\n2\n3\n4\n5\n");
+    mail.assert_sound();
+}
+
 #[test]
 fn with_r_every_folder_is_compacted_and_a_broken_one_stops_no_other() {
     let mail = with_dead();
