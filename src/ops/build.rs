@@ -21,11 +21,10 @@ pub enum Freshness {
 /// index, and never waits.
 pub fn freshen(folder: &mut Folder, progress: OnProgress<'_>) -> Result<(Freshness, Option<Report>)> {
     folder.complete_index()?;
-    let done = is_fresh(folder).and_then(|is_fresh| match is_fresh {
-        true => Ok(None),
-        false => {
-            refresh::refresh(folder, Options::default(), Wait::For(Duration::ZERO), &mut |_| (), progress).map(Some)
-        }
+    let done = is_fresh(folder).and_then(|is_fresh| {
+        let wait = Wait::For(Duration::ZERO);
+        let mut refresh = || refresh::refresh(folder, Options::default(), wait, &mut |_| (), progress);
+        if is_fresh { Ok(None) } else { refresh().map(Some) }
     });
     Ok(match done {
         Ok(report) => (Freshness::Current, report),
