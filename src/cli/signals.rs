@@ -22,7 +22,7 @@ static DEFERRED: OnceLock<Deferred> = OnceLock::new();
 pub fn defer() {
     let deferred = DEFERRED.get_or_init(|| {
         let deferred = Deferred { asked: Arc::default(), over: Arc::default() };
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal)) {
             // If it fails, the signal ends the program at once, which the next writer can deal with.
             let over = Arc::clone(&deferred.over);
             if signal_hook::flag::register_conditional_default(signal, over).is_ok() {
@@ -32,6 +32,14 @@ pub fn defer() {
         deferred
     });
     deferred.over.store(false, Ordering::Relaxed);
+}
+
+/// Whether whoever started us wants it ignored, as a shell does that has put us into the background of a script.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Whether a signal has come.

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -525,11 +525,9 @@ fn a_mail_that_is_renamed_without_pause_is_flagged_or_said_to_keep_changing() {
     ));
 }
 
-#[test]
-fn an_interrupted_batch_ends_well() {
-    let mail = Mailbox::in_memory().messages(2000);
-    mail.run(["build"]).ok();
-    let mut child = mail.command(["flag", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("run");
+/// Sends SIGINT to a batch that is at work, and waits for its end.
+fn interrupt(mail: &Mailbox, command: &mut Command) -> ExitStatus {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("run");
     let batch: String = (1..=2000).map(|uid| format!("+S {uid}\n")).collect::<Vec<_>>().concat().repeat(20);
     let mut stdin = child.stdin.take().expect("a pipe");
     let writer = thread::spawn(move || drop(stdin.write_all(batch.as_bytes())));
@@ -538,11 +536,32 @@ fn an_interrupted_batch_ends_well() {
     }
     let pid = rustix::process::Pid::from_child(&child);
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
-    child.wait().expect("wait");
     writer.join().expect("the writer");
+    child.wait().expect("wait")
+}
+
+#[test]
+fn an_interrupted_batch_ends_well() {
+    let mail = Mailbox::in_memory().messages(2000);
+    mail.run(["build"]).ok();
+    interrupt(&mail, &mut mail.command(["flag", "--batch"]));
     assert!(!mail.file("maildex.lock").exists(), "nothing is left behind");
     let stale = mail.run(["list", "--uids", "--no-refresh", "seen"]).ok().text();
     assert_eq!(mail.run(["list", "--uids", "seen"]).ok().text(), stale, "what was renamed was published");
+    mail.assert_sound();
+}
+
+/// A shell starts what a script puts into the background with SIGINT ignored; it died of it all the same.
+#[test]
+fn an_interrupt_that_is_ignored_interrupts_nothing() {
+    let mail = Mailbox::in_memory().messages(2000);
+    mail.run(["build"]).ok();
+    let batch = mail.command(["flag", "--batch"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' INT; exec \"$@\"", "sh"]).arg(batch.get_program()).args(batch.get_args());
+    let status = interrupt(&mail, &mut shell);
+    assert_eq!(status.code(), Some(0), "{status}");
+    mail.run(["count", "seen"]).ok().stdout("2000\n");
     mail.assert_sound();
 }
 
