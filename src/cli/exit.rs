@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use maildex::Error;
+use maildex::maildir::change::FlagChange;
+use maildex::maildir::keywords::Keywords;
 use maildex::query::Query;
 
 use crate::cli::json::cannot_write;
@@ -136,7 +138,7 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
     }
 }
 
-/// Who writes `maildex list unseen` has left out the folder.
+/// Who writes `maildex list unseen` or `maildex flag +S 3` has left out the folder.
 fn folder_hint(error: &Error, folder: &Path) -> Option<String> {
     let missing = match error {
         Error::NotAMaildir { .. } => true,
@@ -145,5 +147,10 @@ fn folder_hint(error: &Error, folder: &Path) -> Option<String> {
     };
     let word = folder.to_str().filter(|word| !word.contains('/'))?;
     let is_query = Query::parse([word]).is_ok() || ["uid", "not"].contains(&word);
-    (missing && is_query).then(|| format!("FOLDER comes first: maildex list FOLDER {word}"))
+    let verb = match FlagChange::parse(word, &Keywords::default()) {
+        Ok(_) => "flag",
+        Err(_) if is_query => "list",
+        Err(_) => return None,
+    };
+    missing.then(|| format!("FOLDER comes first: maildex {verb} FOLDER {word}"))
 }

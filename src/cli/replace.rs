@@ -12,14 +12,16 @@ use crate::cli::{build, renamed, setting};
 
 const EXAMPLES: &str = "\
 Examples:
-  Take the word [SPAM] out of a subject:
-    maildex cat ~/Maildir 3 | sed '/^Subject:/s/\\[SPAM\\] //' | maildex replace ~/Maildir 3";
+  Take the word [SPAM] out of a subject; by files, so that what fails half-way replaces nothing:
+    maildex cat ~/Maildir 3 > old
+    sed '/^Subject:/s/\\[SPAM\\] //' old > new && maildex replace ~/Maildir 3 < new";
 
 /// Give a message new contents, from standard input
 ///
 /// The new mail gets a file name and a UID of its own, for a UID never refers to another mail; flags and time of delivery
-/// stay. It is whole and on disk before the old one is taken away. Nothing is changed if standard input is empty, as after
-/// a command that failed. Prints UID and path of the new message, separated by a tab.
+/// stay. It is whole and on disk before the old one is taken away, for good. Nothing is changed if standard input is empty,
+/// as after a command that failed; that half a mail is not the whole one nobody can know. Prints UID and path of the new
+/// message, separated by a tab.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {

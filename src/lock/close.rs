@@ -3,8 +3,8 @@
 //! Who keeps the folder open for long (a watcher, a program that uses the library) holds a shared flock on
 //! `maildex.open` ([`Presence`]). A compactor holds a shared flock on `maildex.close` and touches it, which wakes those
 //! who watch it; they unmap the index, let go of `maildex.open`, and come back when nobody has a flock on
-//! `maildex.close` any more; it is touched once more then. When the compactor gets `maildex.open` for itself ([`Closing::all_closed`]), everybody has
-//! closed, and nobody comes back before it is done.
+//! `maildex.close` any more; it is touched once more then. When the compactor gets `maildex.open` for itself
+//! ([`Closing::all_closed`]), everybody has closed, and nobody comes back before it is done.
 //!
 //! This is courtesy, not safety: an old map stays whole, and who has one finds by the inode of `maildex.offsets` that it
 //! is history. What it spares is disk space and memory, for files that are unlinked live on as long as they are mapped.

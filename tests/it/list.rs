@@ -101,6 +101,11 @@ fn who_leaves_the_folder_out_is_told_that_it_comes_first() {
         let hint = format!("hint: FOLDER comes first: maildex list FOLDER {word}");
         mail.finish(&mut command).fails_with(3).stderr_has(&hint);
     }
+    for spec in ["+S", "-S", "=FS", "+seen"] {
+        let mut command = Command::new(maildex());
+        let hint = format!("hint: FOLDER comes first: maildex flag FOLDER {spec}\n");
+        mail.finish(command.current_dir(temp.path()).args(["flag", spec, "3"])).fails_with(3).stderr_has(&hint);
+    }
     let mut command = Command::new(maildex());
     mail.finish(command.current_dir(temp.path()).args(["list", "frobnicated"]))
         .fails_with(3)
