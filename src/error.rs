@@ -286,7 +286,7 @@ impl Error {
                 if source.kind() == io::ErrorKind::NotADirectory
                     && ["cur", "new", "tmp"].iter().any(|sub| path.ends_with(sub)) =>
             {
-                "symbolic links there are not followed; a mount can stand in their place: mount --bind".into()
+                "a symbolic link is not followed there, for mail moves between the three; link to the whole folder instead".into()
             }
             Error::Io { .. } => return None,
             Error::NotAMaildir { .. } => "a Maildir has the directories cur, new and tmp".into(),

@@ -361,10 +361,10 @@ fn a_symbolic_link_in_the_place_of_cur_is_not_followed_and_that_is_told() {
     fs::rename(mail.file("cur"), mail.file("elsewhere")).expect("move cur away");
     std::os::unix::fs::symlink("elsewhere", mail.file("cur")).expect("link to it");
     for (verb, code) in [(&["flag", "+S", "1"][..], 4), (&["inc"], 3)] {
-        mail.run(verb).fails_with(code).stdout("").stderr_has("hint: symbolic links there are not followed");
+        mail.run(verb).fails_with(code).stdout("").stderr_has("hint: a symbolic link is not followed there");
     }
     // A reader that found new/ unchanged failed; one that did not showed what it had.
-    let hint = "hint: symbolic links there are not followed";
+    let hint = "hint: a symbolic link is not followed there";
     mail.run(["list", "--uids"]).ok().stdout("1\n").stderr_has("as of the last refresh").stderr_has(hint);
     assert!(mail.file("elsewhere/1.host:2,").exists());
 }
