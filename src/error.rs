@@ -335,16 +335,19 @@ impl Error {
             Error::StillOpen { .. } => {
                 "try again, wait longer with --wait, or go on with --force: they will find the new files".into()
             }
-            Error::LockLost { .. } => {
-                "somebody removed it by hand, or wrote without it; see what is there with: maildex check".into()
+            Error::LockLost { path } => {
+                let folder = path.parent().unwrap_or(path).display();
+                format!("somebody removed it by hand, or wrote without it; see what is there with: maildex check {folder}")
             }
             Error::UidsExhausted { .. } => "the folder needs a new UIDVALIDITY; copy its mail to a fresh folder".into(),
             Error::NoMessage { path, .. } => format!("see what there is with: maildex list {}", path.display()),
             Error::Outside { .. } => {
                 "paths are taken from the working directory; a base name or a UID works anywhere".into()
             }
-            Error::OtherMail { .. } => {
-                "its UID is of a mail that is gone; let maildex look again: maildex build --full".into()
+            Error::OtherMail { path } => {
+                let folder = path.ancestors().nth(2).filter(|folder| *folder != Path::new(""));
+                let folder = folder.unwrap_or(Path::new(".")).display();
+                format!("its UID is of a mail that is gone; let maildex look again: maildex build --full {folder}")
             }
             Error::KeepsChanging { .. } => "another program is renaming mail there without pause; try again".into(),
             Error::Guarded { path, .. } => {

@@ -85,7 +85,7 @@ struct Request {
 impl Request {
     fn turn(&mut self, folder: &Folder, lock: &Lock, progress: OnProgress<'_>) -> Result<End> {
         let mut writer = Writer::new(recover::open_complete(folder.dir())?, lock)?;
-        if self.options.if_dead > 0 {
+        if self.options.if_dead > 0 && self.asked.is_none() {
             let dead = writer.dead()?;
             if dead.percent < self.options.if_dead {
                 return Ok(End::Done(Done::NotWorthIt(dead)));

@@ -307,7 +307,9 @@ fn a_second_file_with_the_base_name_is_never_replaced() {
     assert_eq!((text("cur/b:2,"), text("cur/b:2,S")), (self::mail("the first"), self::mail("the second")));
     // A path is the file that it names, not the other one with the base name.
     let second = mail.file("cur/b:2,S").display().to_string();
-    mail.run(["flag", "+T", &second]).fails_with(4).stdout("").stderr_has("is not the mail that was indexed");
+    let hint = format!("let maildex look again: maildex build --full {}\n", mail.path().display());
+    let run = mail.run(["flag", "+T", &second]).fails_with(4).stdout("").stderr_has(&hint);
+    run.stderr_shows("is not the mail that was indexed");
     mail.assert_files(["cur/b:2,", "cur/b:2,S"]);
 }
 
