@@ -12,6 +12,7 @@ use crate::dir::{Access, Dir};
 use crate::error::{Error, Result};
 use crate::format::header::Marks;
 use crate::index::Index;
+use crate::index::recover::{self, Found};
 use crate::lock::{Behalf, Lock, Owner, Presence, Wait, check_held, is_closing, is_lock_id, key_of};
 use crate::maildir::Maildir;
 use crate::network;
@@ -145,6 +146,18 @@ impl Folder {
         let path = self.path().to_path_buf();
         let index = self.index()?;
         if index.marks()?.has(Marks::COMPLETE) { Ok(index) } else { Err(Error::Unfinished { path }) }
+    }
+
+    /// The index of a finished build, for writing, under the lock; what a killed writer left is completed. For verbs that
+    /// change an index and never make or mend one.
+    pub fn index_to_change(&self) -> Result<Index> {
+        let path = || self.path().to_path_buf();
+        match recover::open(&self.dir, None)? {
+            Found::Index(index) if index.marks()?.has(Marks::COMPLETE) => Ok(*index),
+            Found::Index(_) => Err(Error::Unfinished { path: path() }),
+            Found::Nothing => Err(Error::NoIndex { path: path() }),
+            Found::Broken(why) => Err(Error::NeedsBuild { path: path(), why }),
+        }
     }
 
     /// Who may use our files.

@@ -51,17 +51,6 @@ pub fn open(dir: &Arc<Dir>, damage: Option<Damage>) -> Result<Found> {
     Ok(Found::Index(Box::new(index)))
 }
 
-/// Opens for writing what a finished build has left; for verbs that change an index and never make or mend one.
-pub fn open_complete(dir: &Arc<Dir>) -> Result<Index> {
-    let path = || dir.path().to_path_buf();
-    match open(dir, None)? {
-        Found::Index(index) if index.marks()?.has(Marks::COMPLETE) => Ok(*index),
-        Found::Index(_) => Err(Error::Unfinished { path: path() }),
-        Found::Nothing => Err(Error::NoIndex { path: path() }),
-        Found::Broken(why) => Err(Error::NeedsBuild { path: path(), why }),
-    }
-}
-
 impl Index {
     /// Whether the last writer did not end well, or the machine was started again since, so that stores may be lost.
     /// Means a crash only to whoever holds the lock.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+use crate::index::Index;
 use crate::index::compact::{Compacted, Dead};
 use crate::index::publish::Writer;
-use crate::index::{Index, recover};
 use crate::lock::{Closing, Lock, Owner, Wait, who_is_open};
 use crate::ops::build::{OnProgress, Progress};
 
@@ -84,7 +84,7 @@ struct Request {
 
 impl Request {
     fn turn(&mut self, folder: &Folder, lock: &Lock, progress: OnProgress<'_>) -> Result<End> {
-        let mut writer = Writer::new(recover::open_complete(folder.dir())?, lock)?;
+        let mut writer = Writer::new(folder.index_to_change()?, lock)?;
         if self.options.if_dead > 0 && self.asked.is_none() {
             let dead = writer.dead()?;
             if dead.percent < self.options.if_dead {

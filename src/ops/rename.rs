@@ -19,7 +19,7 @@ use crate::folder::Folder;
 use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
 use crate::index::publish::{BATCH, Writer};
-use crate::index::{Entries, Slot, recover};
+use crate::index::{Entries, Slot};
 use crate::lock::{Lock, Owner, Wait};
 use crate::maildir::change::FlagChange;
 use crate::maildir::draft::rename_new;
@@ -138,7 +138,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn begin(folder: &'a Folder, lock: &'a Lock) -> Result<Session<'a>> {
-        let writer = Writer::new(recover::open_complete(folder.dir())?, lock)?;
+        let writer = Writer::new(folder.index_to_change()?, lock)?;
         Ok(Session {
             maildir: folder.maildir(),
             entries: writer.index().entries()?,

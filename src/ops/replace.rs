@@ -19,7 +19,6 @@ use crate::format::Uid;
 use crate::format::entry::Entry;
 use crate::format::status::Status;
 use crate::index::publish::Writer;
-use crate::index::recover;
 use crate::lock::{Owner, Wait};
 use crate::maildir::draft::{Draft, TMP, Withdrawn, rename_new};
 use crate::maildir::name::Name;
@@ -70,7 +69,7 @@ pub fn replace(
             contents.write(folder)?;
             let lock = folder.lock("replace", wait, told)?;
             let _ = progress(Progress { done: 0, total: 1 });
-            let writer = Writer::new(recover::open_complete(folder.dir())?, &lock)?;
+            let writer = Writer::new(folder.index_to_change()?, &lock)?;
             let message = put(folder.maildir(), writer, &mut contents, uid)?;
             lock.release()?;
             Ok((message, uid))

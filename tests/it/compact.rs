@@ -206,6 +206,16 @@ fn no_index_and_a_damaged_one_are_told() {
     mail.assert_sound();
 }
 
+/// It named the directory of the index as the folder, and advised to build that.
+#[test]
+fn the_folder_is_named_where_the_index_is_elsewhere() {
+    let mail = Mailbox::new().messages(1);
+    let index_dir = mail.path().with_file_name("index");
+    let run = mail.finish(mail.command(["compact"]).env("MAILDEX_INDEX_DIR", &index_dir)).fails_with(3);
+    let folder = mail.path().display().to_string();
+    assert_eq!(run.errors(), format!("maildex: {folder}: no index\nhint: make one with: maildex build {folder}\n"));
+}
+
 #[test]
 fn who_keeps_the_folder_open_is_asked_and_comes_back() {
     let mail = with_dead();
