@@ -231,7 +231,34 @@ mod tests {
         let settled = Stamp { settled: true, ..stamp };
         assert!(settled.proves(&stamp));
         assert!(!settled.proves(&Stamp { ctime_ns: stamp.ctime_ns - 1, ..stamp }));
+        for other in [Stamp { ino: stamp.ino + 1, ..stamp }, Stamp { dev: stamp.dev + 1, ..stamp }] {
+            assert!(!settled.proves(&other), "another directory with the same times");
+        }
         assert!(settled.is_same_directory(&Stamp { dev: 0, mtime_ns: 0, ..stamp }));
+        for other in [Stamp { ino: stamp.ino + 1, ..stamp }, Stamp { btime_ns: stamp.btime_ns + 1, ..stamp }] {
+            assert!(!settled.is_same_directory(&other), "an inode number is given out again");
+        }
         assert!(Stamp::now(&root, Sub::Cur).is_err(), "a file is no directory");
+    }
+
+    #[test]
+    fn a_stamp_settles_when_both_of_its_times_are_old() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = Dir::open(temp.path()).unwrap();
+        let set_mtime = |sub: &str, time| {
+            let directory = std::fs::File::open(temp.path().join(sub)).unwrap();
+            directory.set_times(std::fs::FileTimes::new().set_modified(time)).unwrap();
+        };
+        let (now, hour) = (std::time::SystemTime::now(), std::time::Duration::from_hours(1));
+        for (sub, mtime) in [("new", now - hour), ("cur", now + hour)] {
+            std::fs::create_dir(temp.path().join(sub)).unwrap();
+            set_mtime(sub, mtime);
+        }
+        let is_settled = |sub| Stamp::now(&root, sub).unwrap().unwrap().settled;
+        assert!(!is_settled(Sub::New), "its mtime was put back a moment ago, which its ctime shows");
+        while !is_settled(Sub::New) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert!(!is_settled(Sub::Cur), "its ctime is as old, its mtime is not");
     }
 }

@@ -122,3 +122,25 @@ pub(crate) fn is_same_time(a_ns: i64, b_ns: i64) -> bool {
     let whole = a_ns.rem_euclid(SECOND) == 0 || b_ns.rem_euclid(SECOND) == 0;
     a_ns == b_ns || (whole && a_ns.div_euclid(SECOND) == b_ns.div_euclid(SECOND))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_files_are_opened_and_a_fifo_does_not_stop_us() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        std::fs::write(temp.path().join("mail"), "x").unwrap();
+        std::os::unix::fs::symlink("mail", temp.path().join("link")).unwrap();
+        std::fs::create_dir(temp.path().join("directory")).unwrap();
+        rustix::fs::mknodat(&dir, "fifo", FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(temp.path().join("socket")).unwrap();
+        assert!(open_mail(&dir, b"mail").is_ok());
+        for (name, errno) in
+            [("link", Errno::LOOP), ("directory", Errno::LOOP), ("fifo", Errno::LOOP), ("socket", Errno::NXIO)]
+        {
+            assert_eq!(open_mail(&dir, name.as_bytes()).err(), Some(errno), "{name}");
+        }
+    }
+}

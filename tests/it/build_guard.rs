@@ -180,3 +180,13 @@ fn a_lost_index_file_and_an_unmounted_directory_burn_no_uid() {
     assert_all_as_before(&mail);
     mail.assert_sound();
 }
+
+#[test]
+fn of_few_messages_all_may_be_gone_at_once() {
+    let mail = Mailbox::new().messages(20);
+    mail.run(["build"]).ok();
+    take_cur_away(&mail);
+    fs::create_dir(mail.file("cur")).expect("make cur/");
+    assert_eq!(mail.run(["build", "--json"]).ok().silent().json()[0]["removed"], 20);
+    mail.assert_sound();
+}

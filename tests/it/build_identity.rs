@@ -4,7 +4,7 @@ use std::fs::{self, File, FileTimes};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::mailbox::{Mailbox, mail};
+use crate::mailbox::{Mailbox, mail, maildex};
 
 #[test]
 fn the_uid_of_the_newest_mail_is_not_given_out_again() {
@@ -223,5 +223,111 @@ fn a_directory_under_the_name_of_a_mail_is_no_mail() {
     fs::create_dir(mail.file("cur/1.host:2,")).expect("mkdir");
     mail.run(["build"]).ok().stderr_has("left alone: a directory");
     mail.assert_listed(&[(2, "cur/2.host:2,")]);
+    mail.assert_sound();
+}
+
+/// Another file in place of a mail, with the times of the one that was there.
+fn replace_quietly(mail: &Mailbox, name: &str, text: &str) {
+    let modified = fs::metadata(mail.file(name)).and_then(|meta| meta.modified()).expect("its mtime");
+    fs::write(mail.file("tmp/other"), text).expect("write");
+    let other = File::options().write(true).open(mail.file("tmp/other")).expect("open it");
+    other.set_times(FileTimes::new().set_modified(modified)).expect("set its mtime");
+    mail.rename("tmp/other", name);
+}
+
+#[test]
+fn size_header_and_time_must_all_be_those_of_the_mail() {
+    let text = self::mail("mail 1");
+    let (longer, other) = (format!("{text}more\n"), text.replace("mail 1", "mail 7"));
+    for (what, text) in [("another size", &*longer), ("another header of the same length", &*other)] {
+        let mail = Mailbox::new().messages(2);
+        mail.run(["build"]).ok();
+        replace_quietly(&mail, "cur/1.host:2,", text);
+        mail.run(["build"]).ok();
+        assert_eq!(mail.listed()[1], (3, "cur/1.host:2,".into()), "{what}");
+        mail.assert_sound();
+    }
+    // The same bytes, delivered at another time.
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    fs::write(mail.file("tmp/other"), &text).expect("write");
+    let other = File::options().write(true).open(mail.file("tmp/other")).expect("open it");
+    other.set_times(FileTimes::new().set_modified(std::time::UNIX_EPOCH)).expect("set its mtime");
+    mail.rename("tmp/other", "cur/1.host:2,");
+    mail.assert_listed(&[(2, "cur/2.host:2,"), (3, "cur/1.host:2,")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn mail_without_bytes_or_that_cannot_be_read_is_looked_at_although_its_directory_has_settled() {
+    let mail = Mailbox::new().message("new/1.host", "").message("cur/2.host:2,", self::mail("secret"));
+    let set_mode = |mode| {
+        fs::set_permissions(mail.file("cur/2.host:2,"), fs::Permissions::from_mode(mode)).expect("chmod");
+    };
+    set_mode(0);
+    let Some(run) = mail.run_unprivileged(["build"]) else { return };
+    run.fails_with(4);
+    mail.settle_with(&mut |arguments| mail.run_unprivileged(arguments).expect("as before"));
+    let mut file = File::options().append(true).open(mail.file("new/1.host")).expect("open");
+    file.write_all(self::mail("at last").as_bytes()).expect("write");
+    set_mode(0o600);
+    let subjects: Vec<_> =
+        mail.run(["list", "--json"]).ok().json().iter().map(|record| record["subject"].clone()).collect();
+    assert_eq!(subjects, ["at last", "secret"]);
+    mail.run(["list", "--uids"]).ok().stdout("1\n2\n");
+    mail.assert_sound();
+}
+
+#[test]
+fn mail_that_moves_between_listing_and_reading_is_found_again() {
+    use maildex::folder::Folder;
+    use maildex::lock::Wait;
+    use maildex::refresh::{Options, refresh};
+    const MAILS: usize = 100; // more than are read at a time
+    let mail = Mailbox::new();
+    for n in 0..MAILS {
+        mail.deliver(format!("new/{n}.host"), self::mail("x"));
+    }
+    let folder = Folder::open(&mail.path()).expect("open");
+    let mut moved = false;
+    let go_on = &mut |progress: maildex::refresh::Progress| {
+        if progress.done == 1 && !std::mem::replace(&mut moved, true) {
+            mail.rename("new/99.host", "cur/99.host:2,S");
+        }
+        std::ops::ControlFlow::Continue(())
+    };
+    let report = refresh(&folder, Options::default(), Wait::Forever, &mut |_| (), go_on).expect("a refresh");
+    assert_eq!((report.added, report.total), (MAILS, MAILS));
+    mail.run(["show", "cur/99.host:2,S", "--no-refresh"]).fails_with(2); // from another directory
+    mail.run(["show", "99.host", "--no-refresh"]).ok();
+    mail.assert_sound();
+}
+
+#[test]
+fn too_few_file_descriptors_make_no_mail_unreadable() {
+    let mut refused = 0;
+    for limit in 4..40 {
+        let mail = Mailbox::in_memory().messages(3);
+        let script = format!("ulimit -n {limit}; exec {} build {}", maildex().display(), mail.path().display());
+        let run = mail.finish(std::process::Command::new("sh").args(["-c", &script]));
+        // It may fail (127, if not even its libraries could be opened), but nothing is written down that is not so.
+        assert_ne!(run.code(), Some(4), "limit {limit}: {run}");
+        refused += usize::from(run.errors().contains("Too many open files") || run.code() == Some(127));
+        mail.run(["build"]).ok();
+        assert_eq!(mail.run(["list", "--json"]).ok().json()[2]["subject"], "mail 3", "limit {limit}");
+        if run.code() == Some(0) {
+            break;
+        }
+    }
+    assert!(refused > 0, "no limit was too low");
+}
+
+#[test]
+fn a_header_without_an_end_is_read_up_to_its_limit_only() {
+    let long = "X-Long: ".to_string() + &"x".repeat(300 << 10);
+    let mail = Mailbox::new().message("cur/1.host:2,", format!("Subject: early\n{long}\nFrom: late@example.org\n\n"));
+    mail.run(["build"]).ok();
+    let record = &mail.run(["list", "--json"]).ok().json()[0];
+    assert_eq!((&record["subject"], &record["from"]), (&"early".into(), &"".into()));
     mail.assert_sound();
 }

@@ -1,9 +1,15 @@
 //! `maildex changes`: what happened since a token, nothing missed, and nothing twice.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
+
+use maildex::folder::Folder;
+use maildex::lock::Wait;
 
 use crate::mailbox::{Mailbox, Run, figures, mail, maildex};
 
@@ -460,5 +466,85 @@ fn a_token_from_within_a_change_whose_removals_were_dropped_is_too_old() {
     let all = mail.run(["changes", "--since", "0", "--json"]).ok().json();
     let first = all[0]["token"].as_str().expect("a token");
     assert_since(&mail, first, &[("added", 4, None, "new/4.host")]);
+    mail.assert_sound();
+}
+
+#[test]
+fn without_a_finished_index_there_is_nothing_to_tell() {
+    let mail = Mailbox::new().messages(1);
+    for arguments in [&["changes"][..], &["changes", "--since", "0"], &["changes", "--state", "/dev/shm/none"]] {
+        mail.run(arguments).fails_with(3).stdout("").stderr_has("maildex build");
+    }
+    assert!(!mail.file("maildex.offsets").exists());
+    mail.run(["build"]).ok();
+    // Somebody else has the lock: the answer is as of the last refresh, and that is said, unless nobody wants to hear it.
+    mail.deliver("new/2.host", self::mail("mail 2"));
+    let folder = Folder::open(&mail.path()).expect("open");
+    let lock = folder.lock("a test", Wait::For(Duration::ZERO), &mut |_| ()).expect("the lock");
+    let run = mail.run(["changes", "--since", "0"]).ok().stderr_has("as of the last refresh");
+    assert_eq!(run.text().lines().count(), 2);
+    mail.run(["changes", "--since", "0", "--quiet"]).ok().silent();
+    drop(lock);
+    assert_eq!(mail.run(["changes", "--since", "0"]).ok().silent().text().lines().count(), 3);
+    mail.assert_sound();
+}
+
+/// What a listener knows of the folder: UID, and path.
+type Known = BTreeMap<u64, String>;
+
+/// Takes up what happened since; returns the next token.
+fn follow(mail: &Mailbox, known: &mut Known, token: &str) -> String {
+    let run = mail.run(["changes", "--since", token, "--json"]).ok();
+    let records = run.json();
+    for record in &records[..records.len() - 1] {
+        let uid = record["uid"].as_u64().expect("a UID");
+        match record["event"].as_str().expect("an event") {
+            "removed" => drop(known.remove(&uid)), // perhaps of one that came and went while it was looked at
+            "added" => {
+                let before = known.insert(uid, record["path"].as_str().expect("a path").to_string());
+                assert_eq!(before, None, "UID {uid} came twice: {run}");
+            }
+            _ => {
+                let before = known.insert(uid, record["path"].as_str().expect("a path").to_string());
+                assert!(before.is_some(), "UID {uid} is news without having come: {run}");
+            }
+        }
+    }
+    records[records.len() - 1]["token"].as_str().expect("a token").to_string()
+}
+
+#[test]
+fn who_follows_beside_writers_misses_nothing_and_hears_nothing_twice() {
+    const ROUNDS: usize = 150;
+    let mail = Mailbox::in_memory().messages(20);
+    mail.run(["build"]).ok();
+    let done = AtomicBool::new(false);
+    let mut known = Known::new();
+    let (mut token, mut questions) = ("0".to_string(), 0);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for n in 21..21 + ROUNDS {
+                mail.deliver(format!("new/{n}.host"), self::mail("x"));
+                mail.rename(format!("new/{n}.host"), format!("cur/{n}.host:2,"));
+                let _ = mail.run(["build"]);
+                mail.rename(format!("cur/{n}.host:2,"), format!("cur/{n}.host:2,S"));
+                if n % 3 == 0 && n > 21 {
+                    mail.remove(format!("cur/{}.host:2,S", n - 1));
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            assert!(!writer.is_finished() || done.load(Ordering::Acquire), "the writer has failed");
+            token = follow(&mail, &mut known, &token);
+            questions += 1;
+        }
+    });
+    mail.run(["build"]).ok();
+    follow(&mail, &mut known, &token);
+    let prefix = format!("{}/", mail.path().display());
+    let known: Vec<_> = known.iter().map(|(uid, path)| (*uid, path.replacen(&prefix, "", 1))).collect();
+    assert_eq!(known, mail.listed());
+    figures(&format!("{questions} times asked what changed, beside a writer"));
     mail.assert_sound();
 }

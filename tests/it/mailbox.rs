@@ -43,7 +43,8 @@ impl Mailbox {
         if memory.is_dir() { Mailbox::in_directory(memory) } else { Mailbox::new() }
     }
 
-    fn in_directory(directory: &Path) -> Mailbox {
+    /// An empty Maildir in a directory.
+    pub fn in_directory(directory: &Path) -> Mailbox {
         skips(); // forgets those of an earlier run
         let mailbox = Mailbox { temp: tempfile::tempdir_in(directory).expect("a temporary directory") };
         for sub in ["cur", "new", "tmp"] {
@@ -140,6 +141,12 @@ impl Mailbox {
     /// waited for is read, not guessed.
     #[track_caller]
     pub fn settle(&self) {
+        self.settle_with(&mut |arguments| self.run(arguments));
+    }
+
+    /// The same with another way to run maildex.
+    #[track_caller]
+    pub fn settle_with(&self, run: &mut dyn FnMut([&'static str; 1]) -> Run) {
         let is_old = |sub: &str| {
             let meta = fs::metadata(self.file(sub)).expect("stat");
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs() as i64;
@@ -148,7 +155,7 @@ impl Mailbox {
         while !(is_old("cur") && is_old("new")) {
             std::thread::sleep(Duration::from_millis(50));
         }
-        let _ = self.run(["build"]);
+        let _ = run(["build"]);
     }
 
     /// Names in new/ and cur/, with the directory.
@@ -348,6 +355,15 @@ impl fmt::Display for Run {
 pub fn skipped(what: &str, how: &str) {
     let line = format!("SKIPPED: {what}; to have it tested: {how}\n");
     assert!(std::env::var_os("MAILDEX_NO_SKIP").is_none_or(|value| value.is_empty()), "MAILDEX_NO_SKIP is set. {line}");
+    note_skip(&line);
+}
+
+/// The same for what the machine does not allow, which no package can change; so it is no failure anywhere.
+pub fn forbidden(what: &str, how: &str) {
+    note_skip(&format!("SKIPPED, not allowed here: {what}; to have it tested: {how}\n"));
+}
+
+fn note_skip(line: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
     let file = fs::OpenOptions::new().create(true).append(true).open(skips());
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("note what was skipped");
@@ -377,4 +393,9 @@ fn skips() -> &'static Path {
 pub fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| Path::new(&directory).join(program).is_file())
+}
+
+/// Whether to run the tests at full size (`MAILDEX_LONG=1`).
+pub fn is_long() -> bool {
+    std::env::var_os("MAILDEX_LONG").is_some_and(|value| value == "1")
 }

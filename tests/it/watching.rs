@@ -76,11 +76,22 @@ impl Watching {
     /// The same, as far as tests look at it.
     #[track_caller]
     pub fn told(&self) -> Told {
-        let record = self.record();
+        self.read(&self.line())
+    }
+
+    #[track_caller]
+    fn read(&self, line: &str) -> Told {
+        let record: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\nstderr: {}", self.errors()));
         let folder = format!("{}/", record["folder"].as_str().expect("a folder"));
         let path = record["path"].as_str().unwrap_or("");
         let path = path.strip_prefix(&folder).unwrap_or(path).to_string();
         (record["event"].as_str().expect("an event").to_string(), record["uid"].as_u64().expect("a UID"), path)
+    }
+
+    /// An event that has been told already.
+    pub fn told_already(&self) -> Option<Told> {
+        self.lines.try_recv().ok().map(|line| self.read(&line))
     }
 
     /// The next event is this one.
