@@ -15,6 +15,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::SystemTime;
 
+use maildex::folder::Folder;
+use maildex::lock::Wait;
+use maildex::ops::build::{Options, build};
+
 use crate::mailbox::{Mailbox, Run, figures, installed, long, mail, skipped};
 use crate::oracle::{self, History, Listed};
 
@@ -653,4 +657,45 @@ fn a_failed_sync_is_told_and_the_next_build_starts_anew() {
     assert!(oracle::own_files(&failed.mailbox).contains("maildex.index.1"));
     failed.mailbox.run(["build"]).ok();
     assert!(oracle::own_files(&failed.mailbox).contains("maildex.index.2"), "a new generation");
+}
+
+/// Who has mapped the index before a compaction and does not know that it was killed, or that it came to its end, adds mail
+/// afterwards: no UID may name two mails. (Without the look at the inode of `maildex.offsets` one does.)
+#[test]
+fn an_old_map_adds_mail_after_a_killed_compaction() {
+    let calls = if strace_works() {
+        COMPACT.call_points()
+    } else {
+        skipped("an old map after a compaction killed at every system call", STRACE);
+        Vec::new()
+    };
+    let stores = (1..=COMPACT.store_points()).step_by(if long() { 1 } else { 7 }).map(Kill::Store);
+    let points: Vec<_> = calls.into_iter().map(|(name, nth)| Kill::Call(name, nth)).chain(stores).collect();
+    let (mut kills, tried) = (0, points.len());
+    for point in points {
+        let mut place = refreshed();
+        let mut folder = Folder::open(&place.mailbox.path()).expect("open the folder");
+        folder.stay_open().expect("say so");
+        folder.complete_index().and_then(|index| index.snapshot().map(drop)).expect("map the index");
+        kills += usize::from(kill(&place.mailbox, &["compact", "--force", "--wait", "0"], &point).expect("a run"));
+        for round in 0..3 {
+            let last = place.history.last();
+            place.mailbox.deliver(format!("new/{}.watcher", 9_999_999_990u64 + round), mail(&format!("round {round}")));
+            let go_on = &mut |_| std::ops::ControlFlow::Continue(());
+            let wait = Wait::For(std::time::Duration::from_secs(30));
+            build(&folder, Options::default(), wait, &mut |_| (), go_on)
+                .unwrap_or_else(|error| panic!("{point:?}: {error}"));
+            let listed = place.put_right().unwrap_or_else(|why| panic!("{point:?}, round {round}: {why}"));
+            let newest = listed.last().expect("a mail was delivered");
+            assert!(
+                newest.mail.message_id == format!("round.{round}@example.org") && newest.uid > last,
+                "{point:?}: {newest:?}"
+            );
+            place.run(&["compact", "--force", "--wait", "0"], 0).unwrap_or_else(|why| panic!("{point:?}: {why}"));
+            folder.attend().expect("attend");
+        }
+    }
+    // Of the calls counted beforehand it does not make those for a file that the watcher has made already.
+    assert!(kills + 3 >= tried, "{kills} kills for {tried} points");
+    figures(&format!("an old map beside killed compactions: {tried} points, {kills} kills, no UID twice"));
 }
