@@ -533,7 +533,8 @@ fn interrupt(mail: &Mailbox, command: &mut Command) -> ExitStatus {
     let batch: String = (1..=2000).map(|uid| format!("+S {uid}\n")).collect::<Vec<_>>().concat().repeat(20);
     let mut stdin = child.stdin.take().expect("a pipe");
     let writer = thread::spawn(move || drop(stdin.write_all(batch.as_bytes())));
-    while !mail.file("maildex.lock").exists() && child.try_wait().expect("wait").is_none() {
+    // It is in the middle of it: something is done, and the signal is not met before it is waited for.
+    while !mail.file("cur/1.host:2,S").exists() && child.try_wait().expect("wait").is_none() {
         thread::yield_now();
     }
     let pid = rustix::process::Pid::from_child(&child);
