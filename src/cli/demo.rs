@@ -97,7 +97,8 @@ impl Guide for Tour<'_> {
         let failed = |source| Error::Io { path: folder.to_path_buf(), doing: "cannot run maildex flag", source };
         let mut flag = Command::new(std::env::current_exe().map_err(failed)?);
         let folder = if folder.is_absolute() { folder.to_path_buf() } else { Path::new(".").join(folder) };
-        flag.arg("flag").arg(folder).arg("+F").arg(uid.to_string()).stdout(Stdio::null());
+        // It will have to wait for the lock, which is part of the tour.
+        flag.args(["--quiet", "flag"]).arg(folder).arg("+F").arg(uid.to_string()).stdout(Stdio::null());
         let status = flag.status().map_err(failed)?;
         if status.success() { Ok(()) } else { Err(failed(std::io::Error::other(status.to_string()))) }
     }
@@ -163,8 +164,17 @@ impl Tour<'_> {
                 ))?;
                 out.line("   in the same memory: nothing was opened, read or asked again.")
             }
+            Step::Asked { uid, at, of, took } => {
+                out.line("\n4. One program writes at a time, and lets go when it is asked.")?;
+                out.line("   A build that was slowed down had the lock when another process wanted it,")?;
+                out.line(format_args!(
+                    "   to mark UID {uid}: that took {}. The build let go at message {at}",
+                    time(*took)
+                ))?;
+                out.line(format_args!("   of {of}, and went on from there afterwards."))
+            }
             Step::Rebuilt { report, same, took } => {
-                out.line("\n4. A UID, once shown, never means another mail.")?;
+                out.line("\n5. A UID, once shown, never means another mail.")?;
                 out.line(format_args!("   One of the two files was lost, and made again ({}).", time(*took)))?;
                 out.line(format_args!("   {same} of {} messages have the UID that they had.", report.total))
             }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
@@ -20,6 +22,10 @@ use crate::ops::count::count;
 use crate::ops::list::{Selection, Sort, list};
 use crate::query::Query;
 use crate::sample::{self, Made};
+
+/// How long the build takes that somebody else interrupts, and in how many steps.
+const SLOW: Duration = Duration::from_millis(700);
+const SLOW_STEPS: usize = 500;
 
 /// Messages that are shown.
 const SHOWN: usize = 5;
@@ -51,6 +57,17 @@ pub enum Step<'s> {
         /// And then.
         after: Flags,
         /// How long the other program took.
+        took: Duration,
+    },
+    /// A build that was slowed down has let another program set a flag.
+    Asked {
+        /// Of this message.
+        uid: Uid,
+        /// After so many messages it let go.
+        at: usize,
+        /// Of so many that it went through in the end.
+        of: usize,
+        /// How long the other program took, waiting included.
         took: Duration,
     },
     /// A file of the index was lost and made again.
@@ -112,6 +129,11 @@ pub fn demo(path: &Path, messages: u32, wait: Wait, guide: &mut dyn Guide) -> Re
     let after = slot.status()?.flags();
     tell(&Step::Flagged { uid, before, after, took })?;
 
+    let first = snapshot.slots().next().map_or(Ok(uid), |slot| slot.uid())?;
+    if let Some((at, of, took)) = ask(&folder, wait, &mut || guide.borrow_mut().set_flagged(path, first))? {
+        tell(&Step::Asked { uid: first, at, of, took })?;
+    }
+
     let hasher = RandomState::new();
     let uids = bases(&snapshot, &hasher)?;
     let lock = folder.lock("demo", wait, told)?;
@@ -123,6 +145,43 @@ pub fn demo(path: &Path, messages: u32, wait: Wait, guide: &mut dyn Guide) -> Re
     let same = again.iter().filter(|(uid, base)| uids.get(uid) == Some(base)).count();
     tell(&Step::Rebuilt { report: &report, same, took })?;
     Ok(uid)
+}
+
+/// Builds anew, slowly, and has another program write in the middle of it. Where the build let go, of how many messages,
+/// and how long the other one took; `None` if the build was over before it was asked.
+fn ask(folder: &Folder, wait: Wait, write: &mut dyn FnMut() -> Result<()>) -> Result<Option<(usize, usize, Duration)>> {
+    let (at, total, let_go) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let written = AtomicBool::new(false);
+    let mut slowly = |progress: Progress| {
+        // Each turn begins with this.
+        if progress.total == 0 {
+            let_go.fetch_max(at.load(Ordering::Relaxed), Ordering::Relaxed);
+            return ControlFlow::Continue(());
+        }
+        total.fetch_max(progress.total, Ordering::Relaxed);
+        at.fetch_max(progress.done, Ordering::Relaxed);
+        let steps = total.load(Ordering::Relaxed).min(SLOW_STEPS);
+        if progress.done.is_multiple_of(progress.total.div_ceil(steps)) {
+            // Near its end it slows down even more for whoever is late.
+            let late = progress.done > progress.total / 10 * 9 && !written.load(Ordering::Relaxed);
+            thread::sleep(if late { SLOW / 10 } else { SLOW / steps as u32 });
+        }
+        ControlFlow::Continue(())
+    };
+    let options = Options { full: true, ..Options::default() };
+    let (took, built) = thread::scope(|scope| {
+        let builder = scope.spawn(|| build(folder, options, wait, &mut |_| (), &mut slowly));
+        while at.load(Ordering::Relaxed) <= total.load(Ordering::Relaxed) / 10 && !builder.is_finished() {
+            thread::sleep(SLOW / 100);
+        }
+        let took = timed(write);
+        written.store(true, Ordering::Relaxed);
+        (took, builder.join())
+    });
+    let ((), took) = took?;
+    built.expect("a build does not panic")?;
+    let let_go = let_go.into_inner();
+    Ok((let_go > 0).then_some((let_go, total.into_inner(), took)))
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {

@@ -86,6 +86,8 @@ fn the_tour_shows_what_is_true() {
         "\n3. ",
         "saw no flag before and F after it,",
         "\n4. ",
+        "   of 700, and went on from there afterwards.",
+        "\n5. ",
         "   700 of 700 messages have the UID that they had.",
     ] {
         assert!(shown.contains(text), "{text:?} in\n{shown}");
