@@ -10,6 +10,7 @@ mod changes;
 mod check;
 mod cli;
 mod compact;
+mod compact_watch;
 mod concurrent;
 mod count;
 mod crash;
