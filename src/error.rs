@@ -7,7 +7,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::lock::{Owner, State, process};
-use crate::maildir::change::Refusal;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -213,6 +212,15 @@ pub enum Error {
         /// What was expected there.
         expected: String,
     },
+}
+
+/// Why a name cannot take a flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its info is none that flags can stand in, as `:1,foo`.
+    Info,
+    /// It would be longer than 255 bytes.
+    TooLong,
 }
 
 /// Where one of our files says something that cannot be true.

@@ -6,7 +6,7 @@
 //! | offset | size | column    | of each message                                                          |
 //! |-------:|-----:|-----------|--------------------------------------------------------------------------|
 //! |      0 | 4096 | status    | u64; flags and state, see [`Status`](super::status::Status)              |
-//! |   4096 | 4096 | changed   | u64; number of the last change, and whether that moved the file, see [`LastChange`] |
+//! |   4096 | 4096 | changed   | u64; number of the last change, and whether that moved the file, see [`LastChange`](super::word::LastChange) |
 //! |   8192 | 4096 | entry_at  | u64; offset of the entry in the index file                               |
 //! |  12288 | 4096 | hash      | u64; hash of the base name, proved by the entry                          |
 //! |  16384 | 4096 | inode     | u64; inode of the file when it was last listed, a hint                   |
@@ -15,7 +15,7 @@
 use std::mem::{offset_of, size_of};
 
 use crate::format::header::IndexId;
-use crate::format::word::{Number, Word};
+use crate::format::word::Word;
 use crate::format::{SlotNo, Uid};
 
 /// Messages in a block.
@@ -49,37 +49,6 @@ const _: () = assert!(offset_of!(Block, status) == 0 && offset_of!(Block, change
 const _: () = assert!(offset_of!(Block, entry_at) == 8192 && offset_of!(Block, hash) == 12288);
 const _: () = assert!(offset_of!(Block, inode) == 16384 && offset_of!(Block, uid) == 20480);
 
-/// The last change of a message: a [`Number`], of which the bits below 53 are the change number, and bit 53 says whether
-/// that change moved the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastChange {
-    /// The change number.
-    pub number: u64,
-    /// It took the file to the other directory, or gave it another base name.
-    pub moved: bool,
-}
-
-impl LastChange {
-    /// The largest change number. 53 bits count microseconds from 1970 to the year 2255.
-    pub const MAX: u64 = (1 << 53) - 1;
-    const MOVED: u64 = 1 << 53;
-
-    /// The word for it.
-    pub const fn encode(self) -> u64 {
-        assert!(self.number <= LastChange::MAX, "change number does not fit 53 bits");
-        Number::encode(self.number | if self.moved { LastChange::MOVED } else { 0 })
-    }
-
-    /// The change in a word; `None` if its checksum is wrong.
-    #[inline]
-    pub fn decode(word: u64) -> Option<LastChange> {
-        let value = Number::decode(word)?;
-        Some(LastChange { number: value & LastChange::MAX, moved: value & LastChange::MOVED != 0 })
-    }
-}
-
-const _: () = assert!(LastChange::MAX | LastChange::MOVED == Number::MAX);
-
 /// The word of the last column.
 pub fn encode_uid(uid: Uid, id: &IndexId, slot: SlotNo) -> u64 {
     u64::from(uid_crc(uid.get(), id, slot)) << 32 | u64::from(uid.get())
@@ -102,18 +71,6 @@ fn uid_crc(uid: u32, id: &IndexId, slot: SlotNo) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_change_says_whether_it_moved_the_file() {
-        for number in [0, 1_700_000_000_000_000, LastChange::MAX] {
-            let plain = LastChange { number, moved: false };
-            assert_eq!(plain.encode(), Number::encode(number), "as it was before there was such a bit");
-            for change in [plain, LastChange { moved: true, ..plain }] {
-                assert_eq!(LastChange::decode(change.encode()), Some(change));
-                assert_eq!(LastChange::decode(change.encode() ^ 1), None);
-            }
-        }
-    }
 
     #[test]
     fn a_uid_word_is_good_in_its_own_slot_and_index_only() {

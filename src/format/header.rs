@@ -33,8 +33,7 @@ use std::mem::{offset_of, size_of};
 
 use siphasher::sip::SipHasher13;
 
-use crate::format::block::LastChange;
-use crate::format::word::{Number, Word};
+use crate::format::word::{LastChange, Number, Word};
 use crate::maildir::Sub;
 use crate::maildir::listing::Stamp;
 

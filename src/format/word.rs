@@ -66,6 +66,37 @@ impl Number {
     }
 }
 
+/// The last change of a message: a [`Number`], of which the bits below 53 are the change number, and bit 53 says whether
+/// that change moved the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastChange {
+    /// The change number.
+    pub number: u64,
+    /// It took the file to the other directory, or gave it another base name.
+    pub moved: bool,
+}
+
+impl LastChange {
+    /// The largest change number. 53 bits count microseconds from 1970 to the year 2255.
+    pub const MAX: u64 = (1 << 53) - 1;
+    const MOVED: u64 = 1 << 53;
+
+    /// The word for it.
+    pub const fn encode(self) -> u64 {
+        assert!(self.number <= LastChange::MAX, "change number does not fit 53 bits");
+        Number::encode(self.number | if self.moved { LastChange::MOVED } else { 0 })
+    }
+
+    /// The change in a word; `None` if its checksum is wrong.
+    #[inline]
+    pub fn decode(word: u64) -> Option<LastChange> {
+        let value = Number::decode(word)?;
+        Some(LastChange { number: value & LastChange::MAX, moved: value & LastChange::MOVED != 0 })
+    }
+}
+
+const _: () = assert!(LastChange::MAX | LastChange::MOVED == Number::MAX);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +111,17 @@ mod tests {
             }
         }
         assert_eq!((Number::decode(0), Number::decode(u64::MAX)), (None, None));
+    }
+
+    #[test]
+    fn a_change_says_whether_it_moved_the_file() {
+        for number in [0, 1_700_000_000_000_000, LastChange::MAX] {
+            let plain = LastChange { number, moved: false };
+            assert_eq!(plain.encode(), Number::encode(number), "as it was before there was such a bit");
+            for change in [plain, LastChange { moved: true, ..plain }] {
+                assert_eq!(LastChange::decode(change.encode()), Some(change));
+                assert_eq!(LastChange::decode(change.encode() ^ 1), None);
+            }
+        }
     }
 }

@@ -20,10 +20,11 @@ use std::sync::Arc;
 
 use crate::dir::{Dir, FileId};
 use crate::error::{Damage, Error, Result};
-use crate::format::block::{self, Block, LastChange};
+use crate::format::block::{self, Block};
 use crate::format::entry::{BadEntry, ENTRY_MIN, Entry, Seal};
 use crate::format::header::{self, HEADER_LEN, HeaderPage, Identity, Marks};
 use crate::format::status::Status;
+use crate::format::word::LastChange;
 use crate::format::{SlotNo, Uid};
 use crate::map::{IndexMap, OffsetsMap};
 

@@ -14,10 +14,11 @@ use std::fs::File;
 use std::time::Duration;
 
 use crate::error::{Damage, Error, Result};
-use crate::format::block::{self, BLOCK_LEN, Block, LastChange};
+use crate::format::block::{self, BLOCK_LEN, Block};
 use crate::format::entry::{ALIGN, Entry};
 use crate::format::header::{HEADER_LEN, IndexId, Marks, at};
 use crate::format::status::Status;
+use crate::format::word::LastChange;
 use crate::format::{SlotNo, Uid};
 use crate::index::append::{Tail, reserve};
 use crate::index::walk::{Stretch, walk};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::dir::Dir;
 use crate::error::{Damage, Error, Result};
-use crate::format::block::LastChange;
 use crate::format::header::{self, HEADER_LEN, Marks};
 use crate::format::status::Status;
+use crate::format::word::LastChange;
 use crate::format::{SlotNo, Uid};
 use crate::index::generation::{counter_after, generations, remove_others};
 use crate::index::{Index, OFFSETS, Slot, Snapshot};

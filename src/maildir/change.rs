@@ -12,7 +12,7 @@
 //! In a file name only the letters that were asked for change: each is put where it belongs in ASCII order, or taken out
 //! wherever it stands. All other bytes stay: other letters, sorted or not, and what follows a second comma.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::maildir::flags::Flags;
 use crate::maildir::keywords::Keywords;
 use crate::maildir::name::Name;
@@ -22,15 +22,6 @@ use crate::maildir::name::Name;
 pub struct FlagChange {
     set: Flags,
     clear: Flags,
-}
-
-/// Why a name cannot take a flag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// Its info is none that flags can stand in, as `:1,foo`.
-    Info,
-    /// It would be longer than 255 bytes.
-    TooLong,
 }
 
 /// Bytes that a file name can have (`NAME_MAX`).
