@@ -61,14 +61,18 @@ const SHARED_FUSE: &[&str] = &[
 
 /// Fails with [`Error::Network`] if the directory is on a file system that is shared with other hosts.
 pub(crate) fn refuse(dir: &Dir) -> Result<()> {
-    let statfs = rustix::fs::fstatfs(dir).map_err(Error::io("cannot statfs", dir.path()))?;
-    // The kernel's numbers have 32 bits, whatever the type that carries them.
-    let number = statfs.f_type as u64 & 0xffff_ffff;
-    let found = if number == FUSE { fuse_kind(dir).filter(|kind| is_shared_fuse(kind)) } else { shared(number) };
-    match found {
+    match shared_kind(dir)? {
         Some(kind) => Err(Error::Network { path: dir.path().to_path_buf(), kind }),
         None => Ok(()),
     }
+}
+
+/// The kind of the file system that a directory is on, if that is shared with other hosts.
+pub(crate) fn shared_kind(dir: &Dir) -> Result<Option<String>> {
+    let statfs = rustix::fs::fstatfs(dir).map_err(Error::io("cannot statfs", dir.path()))?;
+    // The kernel's numbers have 32 bits, whatever the type that carries them.
+    let number = statfs.f_type as u64 & 0xffff_ffff;
+    Ok(if number == FUSE { fuse_kind(dir).filter(|kind| is_shared_fuse(kind)) } else { shared(number) })
 }
 
 fn shared(number: u64) -> Option<String> {

@@ -166,6 +166,13 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The same mail, of which only the base name is kept.
+    #[must_use]
+    pub fn without_text(&self) -> Entry<'a> {
+        let Entry { cut, subject, from, to, cc, message_id, in_reply_to, references, .. } = Entry::placeholder();
+        Entry { cut, subject, from, to, cc, message_id, in_reply_to, references, ..*self }
+    }
+
     fn strings(&self) -> [&'a [u8]; STRINGS] {
         [
             self.base,

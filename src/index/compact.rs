@@ -62,11 +62,12 @@ impl Writer<'_> {
 
     /// Writes the next generation and puts it in place; this writer is of no more use then. `progress` hears how many slots
     /// of how many are done, and may call it off as long as nothing is in place: then the answer is `Break`. Messages that
-    /// have died after the change `told` are kept as dead ones: there are listeners who have not heard of that yet.
+    /// have died after the change `told` are kept as dead ones: there are listeners who have not heard of that yet. Where that
+    /// is `None` listeners sleep, nobody knows since when: then all are kept, but without the text of their entries.
     pub fn compact(
         &mut self,
         access: Access,
-        told: u64,
+        told: Option<u64>,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<ControlFlow<(), Compacted>> {
         self.publish()?;
@@ -81,14 +82,19 @@ impl Writer<'_> {
         let (mut entries, mut bytes) = (index.entries()?, Vec::new());
         for slot in snapshot.slots() {
             let (status, changed) = (slot.status()?, slot.last_change()?);
-            if status.has(Status::EXPUNGED) && changed.number <= told {
+            let is_dead = status.has(Status::EXPUNGED);
+            if is_dead && told.is_some_and(|told| changed.number <= told) {
                 oldest = oldest.max(changed.number);
                 compacted.dropped += 1;
             } else {
-                let added = entries.copy_to(&slot, &mut bytes)?;
+                let mut added = entries.copy_to(&slot, &mut bytes)?;
+                if is_dead && told.is_none() {
+                    added = entries.shorten_to(&slot, &mut bytes)?;
+                    compacted.dropped += 1;
+                }
                 let (uid, hash, inode) = (slot.uid()?, slot.hash(), slot.inode());
                 next.push(&mut bytes, added, changed, SlotData { uid, status, entry_at: 0, hash, inode })?;
-                compacted.kept += usize::from(!status.has(Status::EXPUNGED));
+                compacted.kept += usize::from(!is_dead);
             }
             if progress(slot.no().0 as usize + 1, snapshot.len() as usize).is_break() {
                 return Ok(ControlFlow::Break(()));

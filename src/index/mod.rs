@@ -356,6 +356,14 @@ impl Entries {
         }
     }
 
+    /// The same without its text: what tells of a dead message that it is gone, and what another one has of it.
+    pub(crate) fn shorten_to(&mut self, slot: &Slot<'_>, bytes: &mut Vec<u8>) -> Result<u64> {
+        let entry = self.read(slot)?;
+        bytes.clear();
+        entry.without_text().write(bytes);
+        Ok(entry.added)
+    }
+
     fn copy_out(&mut self, index: &Index, at: u64) -> Result<(), BadEntry> {
         let mut head = [0; 16];
         self.copy_bytes(index, at, &mut head)?;

@@ -386,7 +386,12 @@ impl Contender<'_> {
     }
 
     fn write(&self, lock: &Lock, owner: &Owner) -> Result<()> {
-        (&lock.file).write_all(owner.text().as_bytes()).map_err(cannot("cannot write", self.dir))
+        match (&lock.file).write_all(owner.text().as_bytes()) {
+            // The text is for people, and removing mail must be possible just when the disk is full. What there is of it
+            // is no text then, and the holder is named by /proc.
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(()),
+            written => written.map_err(cannot("cannot write", self.dir)),
+        }
     }
 
     fn id_of(&self, file: &File) -> Result<FileId> {

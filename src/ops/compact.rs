@@ -122,7 +122,8 @@ impl Request {
             thread::sleep(BETWEEN_LOOKS);
         };
         // From here to the commit nobody is let in.
-        let done = match writer.compact(access, *told, &mut |done, total| progress(Progress { done, total }))? {
+        let told = all_closed.is_some().then_some(*told);
+        let done = match writer.compact(access, told, &mut |done, total| progress(Progress { done, total }))? {
             ControlFlow::Continue(compacted) => Done::Compacted { compacted, still_open },
             ControlFlow::Break(()) => Done::CalledOff,
         };

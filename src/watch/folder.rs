@@ -11,6 +11,7 @@ use crate::index::generation::generations;
 use crate::lock::Wait;
 use crate::maildir::Sub;
 use crate::maildir::listing::Stamp;
+use crate::network;
 use crate::ops::changes::Token;
 use crate::refresh::{Options, Report, is_fresh, refresh};
 use crate::watch::bell::{Bell, Deaf, Role};
@@ -156,7 +157,7 @@ impl Watched {
         listener: &mut dyn Listener,
     ) -> Result<()> {
         let mut folder = Folder::open_with(&self.path, &self.setting)?;
-        if let Some(kind) = remote(&folder) {
+        if let Some(kind) = network::shared_kind(folder.maildir().root())? {
             self.is_polled = true;
             self.say(&Trouble::Remote { path: self.path.clone(), kind }, listener);
         }
@@ -387,21 +388,4 @@ fn is_indexed(folder: &mut Folder) -> Result<bool> {
 fn stamps(folder: &Folder) -> Result<[Option<Stamp>; 2]> {
     let root = folder.maildir().root();
     Ok([Stamp::now(root, Sub::New)?, Stamp::now(root, Sub::Cur)?])
-}
-
-/// The kind of a file system that other machines may change.
-fn remote(folder: &Folder) -> Option<&'static str> {
-    let magic = rustix::fs::fstatfs(folder.maildir().root()).ok()?.f_type;
-    Some(match u64::try_from(magic).unwrap_or_default() & 0xffff_ffff {
-        0x6969 => "NFS",
-        0xff53_4d42 | 0xfe53_4d42 | 0x517b => "SMB",
-        0x6573_5546 => "FUSE",
-        0x0102_1997 => "9P",
-        0x00c3_6400 => "Ceph",
-        0x5346_414f | 0x6b41_4653 => "AFS",
-        0x0bd0_0bd0 => "Lustre",
-        0x0116_1970 => "GFS2",
-        0x7461_636f => "OCFS2",
-        _ => return None,
-    })
 }

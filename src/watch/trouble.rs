@@ -25,7 +25,7 @@ pub enum Trouble {
         /// The folder.
         path: PathBuf,
         /// Its kind.
-        kind: &'static str,
+        kind: String,
     },
     /// Events were lost, so everything was looked at.
     Overflow,

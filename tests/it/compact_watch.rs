@@ -67,6 +67,33 @@ fn a_stopped_watcher_is_named_passed_over_by_force_and_right_when_it_wakes() {
 }
 
 #[test]
+fn what_died_while_a_watcher_slept_is_told_to_it_after_a_compaction_by_force() {
+    let (mail, watch) = watched();
+    stop_at_rest(&mail, &watch);
+    mail.remove("cur/3.host:2,");
+    mail.deliver("new/5.host", self::mail("came and went"));
+    mail.run(["build"]).ok();
+    mail.remove("new/5.host");
+    mail.run(["build"]).ok();
+    let before = mail.run(["changes", "--since", "0", "--json"]).ok().text();
+    for _ in 0..2 {
+        mail.run(["compact", "--wait", "0", "--force"]).ok().stderr_has("which is stopped");
+        mail.run(["changes", "--since", "0", "--json"]).ok().stdout(&before);
+        mail.assert_sound();
+    }
+    watch.signal(Signal::CONT);
+    watch.tells("removed", 3, "");
+    // Now that it has heard of it nothing is left of the dead.
+    mail.run(["compact", "--wait", "30"]).ok().silent();
+    mail.run(["compact", "--json"]).ok().stdout_has("\"kept\":2,\"dropped\":0");
+    mail.deliver("new/6.host", self::mail("mail 6"));
+    watch.tells("added", 6, "new/6.host");
+    watch.tells_nothing_more();
+    assert_eq!(watch.errors(), "");
+    mail.assert_sound();
+}
+
+#[test]
 fn memory_and_descriptors_of_a_watcher_do_not_grow_over_fifty_compactions() {
     let (mail, watch) = watched();
     let used = || {

@@ -569,6 +569,24 @@ fn an_interrupt_that_is_ignored_interrupts_nothing() {
 }
 
 #[test]
+fn a_full_disk_keeps_nobody_from_marking_mail_as_trashed() {
+    if !installed("strace") {
+        return skipped("flag on a full disk", "install strace");
+    }
+    let mail = indexed(1);
+    let log = mail.path().with_file_name("log");
+    // The first thing that is written is the text of the lockfile.
+    let mut strace = Command::new("strace");
+    strace.arg("-f").arg("-o").arg(&log).args(["-e", "trace=write", "-e", "inject=write:error=ENOSPC:when=1"]);
+    strace.arg(maildex()).arg("flag").arg(mail.path()).args(["+T", "1"]);
+    mail.finish(&mut strace).ok().silent().stdout(lines(&mail, &[(1, "cur/1.host:2,T")]));
+    let log = fs::read_to_string(log).expect("the log of strace");
+    let injected = log.lines().find(|line| line.contains("INJECTED")).expect("a write failed");
+    assert!(injected.contains("id: "), "it is the lockfile: {injected}");
+    mail.assert_sound();
+}
+
+#[test]
 fn programs_beside_it_see_the_names_that_they_expect() {
     if !installed("mflag") {
         return skipped("flag beside mflag", "install mblaze");
