@@ -334,8 +334,8 @@ fn hostile_headers_take_linear_time() {
         let took = start.elapsed();
         let mut shown = String::new();
         write!(shown, "{:?}...", &mail[..40]).unwrap();
-        // Quadratic time would be minutes; linear is some 20 ms even without optimisation.
-        assert!(took < Duration::from_secs(2), "{shown} took {took:?}");
+        // Quadratic time would be minutes; linear is some 20 ms even without optimisation, on a machine that has the time.
+        assert!(took < Duration::from_secs(30), "{shown} took {took:?}");
         assert!(found.subject.len() <= FIELD_MAX && found.from.len() <= FIELD_MAX, "{shown}");
     }
 }
