@@ -274,6 +274,31 @@ fn one_that_wants_the_lock_while_it_is_asked_to_close_gets_it() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_the_files_for_closing_is_named_and_never_followed() {
+    use std::os::unix::fs::symlink;
+    for name in ["maildex.close", "maildex.open"] {
+        for kind in ["a symbolic link", "a fifo", "a directory", "a file with 2 links"] {
+            let mail = with_dead();
+            let (victim, place) = (mail.path().with_file_name("victim"), mail.file(name));
+            std::fs::write(&victim, "precious").expect("a victim");
+            let before = std::fs::metadata(&victim).and_then(|meta| meta.modified()).expect("stat");
+            match kind {
+                "a symbolic link" => symlink(&victim, &place).expect("a symlink"),
+                "a fifo" => assert!(Command::new("mkfifo").arg(&place).status().expect("mkfifo").success()),
+                "a directory" => std::fs::create_dir(&place).expect("a directory"),
+                _ => std::fs::hard_link(&victim, &place).expect("a hard link"),
+            }
+            let run = mail.run(["compact", "--wait", "0.1"]).fails_with(3).stdout("");
+            run.stderr_shows(&format!("{}: found {kind}, expected a plain file with one link", place.display()));
+            assert_eq!(std::fs::read_to_string(&victim).expect("read"), "precious");
+            assert_eq!(std::fs::metadata(&victim).and_then(|meta| meta.modified()).expect("stat"), before);
+            assert!(mail.file("maildex.index.1").exists() && !mail.file(LOCKFILE).exists());
+            mail.run(["list", "--uids"]).ok().stdout("1\n3\n4\n5\n");
+        }
+    }
+}
+
+#[test]
 fn an_old_map_stays_whole_and_its_owner_writes_into_the_new_files() {
     let mail = with_dead();
     let mut folder = Folder::open(&mail.path()).unwrap();
