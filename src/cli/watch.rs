@@ -136,6 +136,10 @@ impl Listener for Teller<'_> {
         }
     }
 
+    fn at_work(&mut self) {
+        signals::defer();
+    }
+
     fn progress(&mut self, progress: Progress) -> ControlFlow<()> {
         build::until_asked(progress)
     }

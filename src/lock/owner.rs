@@ -68,9 +68,8 @@ pub struct Behalf {
 impl Behalf {
     /// A process that runs; `None` if it does not.
     pub fn of(pid: i32) -> Option<Behalf> {
-        let (state, started) = look_up(&pid.to_string())?;
-        let command = command_of(&pid.to_string());
-        (!matches!(state, b'Z' | b'X')).then_some(Behalf { pid, started, command })
+        let Process { started, .. } = look_up(&pid.to_string()).filter(Process::lives)?;
+        Some(Behalf { pid, started, command: command_of(&pid.to_string()) })
     }
 
     /// Whether it is likely to be meant where nobody said which process is: a shell, or the first of its session. Others
@@ -80,8 +79,7 @@ impl Behalf {
             ["sh", "ash", "bash", "busybox", "dash", "fish", "ksh", "ksh93", "mksh", "tcsh", "yash", "zsh"];
         let program = fs::read_link(format!("/proc/{}/exe", self.pid)).unwrap_or_default();
         let is_shell = program.file_name().and_then(|name| name.to_str()).is_some_and(|name| SHELLS.contains(&name));
-        let pid = Pid::from_raw(self.pid);
-        is_shell || (pid.is_some() && rustix::process::getsid(pid).ok() == pid)
+        is_shell || look_up(&self.pid.to_string()).is_some_and(|process| process.session == self.pid)
     }
 }
 
@@ -109,7 +107,7 @@ impl Owner {
             boot_id: boot_id(),
             pid: rustix::process::getpid().as_raw_nonzero().get(),
             pid_namespace: pid_namespace(),
-            started: look_up("self").map_or(0, |(_, started)| started),
+            started: look_up("self").map_or(0, |process| process.started),
             since: now(),
             reason: plain(reason, VALUE_MAX),
             command: command_of("self"),
@@ -186,9 +184,9 @@ impl Owner {
         }
         match look_up(&self.pid.to_string()) {
             // The pid was given to another process.
-            Some((_, started)) if self.started != 0 && self.started != started => State::Ended(holders(file)),
-            Some((b'Z' | b'X', _)) => State::Ended(holders(file)),
-            Some((b'T' | b't', _)) => State::Stopped,
+            Some(process) if self.started != 0 && self.started != process.started => State::Ended(holders(file)),
+            Some(process) if !process.lives() => State::Ended(holders(file)),
+            Some(process) if process.is_stopped() => State::Stopped,
             Some(_) => State::Running,
             // No /proc, or one that hides other users' processes.
             None => match Pid::from_raw(self.pid).map(rustix::process::test_kill_process) {
@@ -296,18 +294,39 @@ fn pid_namespace() -> u64 {
     rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino)
 }
 
-/// State and start time of a process (`self`, or a pid), if it is there and `/proc` shows it.
-fn look_up(process: &str) -> Option<(u8, u64)> {
+/// What `/proc/PID/stat` says of a process.
+struct Process {
+    state: u8,
+    /// The leader of its session; 0 if that is outside our pid namespace, where `getsid` has nothing to say.
+    session: i32,
+    /// Clock ticks from the start of the machine to that of the process.
+    started: u64,
+}
+
+impl Process {
+    /// It runs, be it stopped.
+    fn lives(&self) -> bool {
+        !matches!(self.state, b'Z' | b'X')
+    }
+
+    fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
+    }
+}
+
+/// Looks at a process (`self`, or a pid), if it is there and `/proc` shows it.
+fn look_up(process: &str) -> Option<Process> {
     let stat = read_proc(&format!("{process}/stat"))?;
     // The second field is the program's name in brackets, and may hold brackets and blanks itself.
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-    Some((*fields.next()?.as_bytes().first()?, fields.nth(18)?.parse().ok()?))
+    let fields: Vec<_> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().collect();
+    let state = *fields.first()?.as_bytes().first()?;
+    Some(Process { state, session: fields.get(3)?.parse().ok()?, started: fields.get(19)?.parse().ok()? })
 }
 
 /// If a process still runs, be it stopped.
 #[cfg(test)]
 pub(super) fn lives(process: &str) -> bool {
-    look_up(process).is_some_and(|(state, _)| !matches!(state, b'Z' | b'X'))
+    look_up(process).is_some_and(|process| process.lives())
 }
 
 fn command_of(process: &str) -> String {
@@ -333,7 +352,7 @@ pub(super) fn holds(file: &File, pid: i32) -> bool {
 /// The processes that hold a flock of this file, each in words.
 pub(super) fn name_holders(file: &File) -> Vec<String> {
     let name = |(pid, command): (i32, String)| {
-        let is_stopped = look_up(&pid.to_string()).is_some_and(|(state, _)| matches!(state, b'T' | b't'));
+        let is_stopped = look_up(&pid.to_string()).is_some_and(|process| process.is_stopped());
         format!("{}{}", process(pid, &command), if is_stopped { ", which is stopped" } else { "" })
     };
     holders(file).into_iter().map(name).collect()

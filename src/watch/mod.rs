@@ -44,6 +44,8 @@ pub trait Listener {
     fn report(&mut self, path: &Path, report: &Report);
     /// Hears of trouble, of each once.
     fn trouble(&mut self, trouble: &Trouble);
+    /// The lock is about to be tried, without waiting for it.
+    fn at_work(&mut self);
     /// Hears how far a refresh is, and says whether to go on.
     fn progress(&mut self, progress: Progress) -> ControlFlow<()>;
     /// A refresh is over, and the lock is free.

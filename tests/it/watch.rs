@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::mailbox::{Mailbox, figures, forbidden, installed, mail, maildex, skipped};
+use crate::sweep::{STRACE, strace_works, under_strace};
 use crate::watching::{PATIENCE, Watching};
 
 fn indexed(mails: usize) -> Mailbox {
@@ -162,6 +163,21 @@ fn signals_end_it_and_it_dies_of_them() {
         mail.run(["build"]).ok().silent();
         mail.assert_sound();
     }
+}
+
+/// It once left the lockfile behind if the signal came just after the lock was taken.
+#[test]
+fn a_signal_at_the_moment_it_takes_the_lock_leaves_none() {
+    if !strace_works() {
+        return skipped("a signal as the lock is taken", STRACE);
+    }
+    let mail = indexed(1);
+    mail.deliver("new/2.host", self::mail("mail 2"));
+    let traced = |inject| under_strace(&mail.command(["watch", "--json"]), "/dev/null".as_ref(), Some(inject));
+    let mut watch = Watching::run(&mut traced("inject=linkat:signal=TERM:when=1"));
+    assert_eq!(watch.end().signal(), Some(Signal::TERM.as_raw()));
+    assert!(!mail.file("maildex.lock").exists());
+    mail.run(["check"]).ok();
 }
 
 #[test]

@@ -73,6 +73,17 @@ fn nobody_in_another_container_is_judged_dead() {
     mailbox.run(["build", "--wait", "0"]).ok();
 }
 
+/// Started from outside its container a process has a session whose leader has no number in there. That was a panic.
+#[test]
+fn a_session_that_began_outside_the_container_guesses_nobody() {
+    let mailbox = Mailbox::new();
+    let acquire = lock(&mailbox, "acquire", [""; 0]);
+    let mut command = Command::new("timeout"); // no shell, and no session of its own
+    command.arg("60").arg(acquire.get_program()).args(acquire.get_args());
+    let Some(mut there) = contained(&command) else { return };
+    mailbox.finish(&mut there).fails_with(2).stdout("").stderr_has("not a shell");
+}
+
 #[test]
 fn two_pid_namespaces_exclude_each_other() {
     const TURNS: usize = 30;
