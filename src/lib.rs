@@ -16,8 +16,8 @@
 //! The layers, each of which knows only those before it: [`maildir`] is the folder as other programs see it, [`mod@format`]
 //! the bytes of our files, [`map`] the fence around mapped memory, [`lock`] the folder lock, [`index`] opens, finds,
 //! publishes and recovers, [`folder`] puts these together, [`tree`] finds all folders below a directory, [`refresh`]
-//! brings the index up to date, [`query`] says which messages are meant, [`sample`] makes up a folder to try things on,
-//! [`ops`] has one function for each thing that a user can ask for, and [`watch`] keeps an index up to date.
+//! brings the index up to date, [`threads`] says which messages belong together, [`query`] which ones are meant, [`sample`]
+//! makes up a folder to try things on, [`ops`] has one function for each thing that a user can ask for, and [`watch`] keeps an index up to date.
 #![deny(unsafe_code)]
 
 pub mod dir;
@@ -35,6 +35,7 @@ pub mod query;
 pub mod refresh;
 pub mod sample;
 mod system;
+pub mod threads;
 pub mod tree;
 pub mod watch;
 
