@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, StatxFlags, Uid};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -213,6 +213,14 @@ fn own(fd: BorrowedFd<'_>, access: &Access) -> Result<(), Errno> {
 /// The file behind an open descriptor.
 pub fn id_of_file(file: &File) -> Result<FileId, Errno> {
     Ok(FileId::from(&rustix::fs::fstat(file)?))
+}
+
+/// When a file was born, in nanoseconds since 1970; `None` where the file system does not know. No program can set it, so
+/// a copy, or a file that was restored from a back-up, has another one.
+pub fn born_ns(file: &File) -> Option<i64> {
+    let stat = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok()?;
+    let known = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
+    known.then(|| crate::maildir::ns(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec.into()))
 }
 
 /// What makes a file none of ours; `None` for a plain file with one link.

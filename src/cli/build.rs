@@ -156,6 +156,11 @@ pub fn said(report: &Report, path: &Path) -> Vec<Said> {
             said.push(Said::Problem(format!("{folder}: {lost} got a new UID: {why}")));
         }
     }
+    if report.copied {
+        let kept = "UIDs stay with the mail that can be proved to be the same, some numbers are skipped";
+        let why = format!("{folder}: the index was copied here, from another folder or from a back-up");
+        said.push(Said::Note(format!("{why}; {kept}, and tokens from before cannot be used")));
+    }
     for (path, error) in &report.unreadable {
         said.push(Said::Problem(format!("{}: cannot read: {error}", path.display())));
     }

@@ -28,6 +28,7 @@
 //! |    184 |    8 | accounted | [`Number`]: bytes of the index file that the slots account for                 |
 //! |    192 |   56 | stamp_new | stamp of `new/` before it was last listed: dev, ino, btime, mtime, ctime, settled, CRC32C |
 //! |    256 |   56 | stamp_cur | the same of `cur/`                                                             |
+//! |    320 |   16 | born      | birth of the offsets file, nanoseconds since 1970, and CRC32C of it: a copy has another |
 
 use std::mem::{offset_of, size_of};
 
@@ -188,7 +189,8 @@ pub struct HeaderPage {
     accounted: Word,
     stamp_new: [Word; 8],
     stamp_cur: [Word; 8],
-    rest: [Word; 472],
+    born: [Word; 2],
+    rest: [Word; 470],
 }
 
 const _: () = assert!(size_of::<HeaderPage>() == HEADER_LEN && offset_of!(HeaderPage, count) == 128);
@@ -196,6 +198,7 @@ const _: () = assert!(offset_of!(HeaderPage, counter) == 136 && offset_of!(Heade
 const _: () = assert!(offset_of!(HeaderPage, marks) == 152 && offset_of!(HeaderPage, boot) == 160);
 const _: () = assert!(offset_of!(HeaderPage, accounted) == 184);
 const _: () = assert!(offset_of!(HeaderPage, stamp_new) == 192 && offset_of!(HeaderPage, stamp_cur) == 256);
+const _: () = assert!(offset_of!(HeaderPage, born) == 320);
 
 /// Offsets of the header page's own words; for messages.
 pub mod at {
@@ -350,6 +353,16 @@ impl HeaderPage {
             u64::from(stamp.settled),
         ];
         store_checked(self.stamp_words(sub), &words);
+    }
+
+    /// When the offsets file was born; `None` if that was not to be known.
+    pub fn born(&self) -> Option<i64> {
+        checked(&self.born).map(|[born_ns]| born_ns as i64)
+    }
+
+    /// Says which file this is.
+    pub(crate) fn set_born(&self, born_ns: i64) {
+        store_checked(&self.born, &[born_ns as u64]);
     }
 
     /// Forgets a directory: its stamp is as if it had never been listed.

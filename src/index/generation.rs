@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dir::{Access, Dir};
+use crate::dir::{Access, Dir, born_ns};
 use crate::error::{Error, Result};
 use crate::format::SlotNo;
 use crate::format::block::{self, BLOCK_LEN};
@@ -188,6 +188,9 @@ impl<'l> NewGeneration<'l> {
         header.set_counter(start.counter);
         header.set_oldest(start.oldest);
         header.set_boot(&boot_id()?);
+        if let Some(born_ns) = born_ns(&file) {
+            header.set_born(born_ns);
+        }
         for (sub, stamp) in Sub::ALL.into_iter().zip(start.stamps) {
             if let Some(stamp) = stamp {
                 header.set_stamp(sub, &stamp);

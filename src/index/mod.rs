@@ -47,6 +47,8 @@ pub struct Index {
     offsets: OffsetsMap,
     entries_file: File,
     writable: bool,
+    /// When the offsets file was born.
+    born_ns: Option<i64>,
     /// UIDs up to this one stood in slots that recovery has cleared.
     burnt: u32,
 }
@@ -110,6 +112,11 @@ impl Index {
     /// or made anew, and this one is history.
     pub fn is_current(&self) -> Result<bool> {
         Ok(self.dir.id_of(OFFSETS)? == Some(self.offsets_id))
+    }
+
+    /// Whether the offsets file is a copy that no writer has taken over: of another folder's, or from a back-up.
+    pub fn is_copy(&self) -> bool {
+        is_copy(self.header(), self.born_ns)
     }
 
     /// State of the whole index.
@@ -394,6 +401,11 @@ impl Entries {
         }
         damage_in(index, at, uid, what, found, expected)
     }
+}
+
+/// Whether the header is that of a file born at another time.
+fn is_copy(header: &HeaderPage, born_ns: Option<i64>) -> bool {
+    matches!((header.born(), born_ns), (Some(then), Some(now)) if then != now)
 }
 
 fn damage_in(index: &Index, at: u64, uid: Uid, what: &str, found: String, expected: String) -> Error {

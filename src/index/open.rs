@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::dir::{Dir, FileId, id_of_file};
+use crate::dir::{Dir, FileId, born_ns, id_of_file};
 use crate::error::{Damage, Error, Result};
 use crate::format::entry::Seal;
 use crate::format::header::{BadHeader, Identity, Kind, RECORD_LEN, VERSION};
@@ -48,6 +48,7 @@ impl Index {
                 Ok(entries_file) => {
                     let seal = Seal::new(&identity.id, identity.marker);
                     let dir = Arc::clone(dir);
+                    let born_ns = born_ns(&offsets_file);
                     return Ok(Some(Index {
                         dir,
                         identity,
@@ -57,6 +58,7 @@ impl Index {
                         offsets,
                         entries_file,
                         writable,
+                        born_ns,
                         burnt: 0,
                     }));
                 }

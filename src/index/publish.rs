@@ -30,6 +30,15 @@ use crate::system::boot_id;
 /// whoever waits for the lock gets it soon.
 pub(crate) const BATCH: Duration = Duration::from_millis(200);
 
+/// So many UIDs are skipped when an index turns out to be a copy: those that were given out since it was made, as by the
+/// folder that a back-up was restored over, must not be given out again. Nobody knows how many they were.
+const GAP: u32 = 1_000_000;
+
+/// The largest UID that may have been given out by what an index is a copy of. The numbers must not run out by this.
+pub(crate) fn last_of_original(last_uid: u32) -> u32 {
+    last_uid + GAP.min((u32::MAX - last_uid) / 2)
+}
+
 /// What a slot holds besides its change number.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotData {
@@ -86,6 +95,8 @@ pub struct Writer<'l> {
     file_len: u64,
     /// Between the first store of a publish and the last one.
     storing: bool,
+    /// It was a copy, and has been taken over.
+    was_copy: bool,
 }
 
 impl<'l> Writer<'l> {
@@ -111,9 +122,29 @@ impl<'l> Writer<'l> {
             begun,
             file_len,
             storing: false,
+            was_copy: false,
         };
         burnt.map_or(Ok(()), |uid| writer.raise_uid(uid))?;
+        if writer.index.is_copy() {
+            writer.take_over()?;
+        }
         Ok(writer)
+    }
+
+    /// Makes a copy an index in its own right. Its own birth comes last: a writer that is killed before leaves a copy.
+    fn take_over(&mut self) -> Result<()> {
+        let last = Uid::new(last_of_original(self.last_uid)).filter(|_| self.last_uid > 0);
+        last.map_or(Ok(()), |uid| self.raise_uid(uid))?;
+        self.publish()?;
+        self.begin()?;
+        self.index.set_born();
+        self.was_copy = true;
+        Ok(())
+    }
+
+    /// Whether the index was a copy until this writer came.
+    pub(crate) fn was_copy(&self) -> bool {
+        self.was_copy
     }
 
     /// The index, for reading what is published.
@@ -333,8 +364,18 @@ impl Index {
     pub(crate) fn begin_writing(&self, marks: Marks) -> Result<()> {
         self.dir.unlink(&index_name(self.identity.generation + 1))?;
         self.header().set_boot(&boot_id()?);
+        if self.header().born().is_none() {
+            self.set_born();
+        }
         self.header().set_marks(marks.with(Marks::WRITING));
         Ok(())
+    }
+
+    /// Says that the offsets file is no copy.
+    fn set_born(&self) {
+        if let Some(born_ns) = self.born_ns {
+            self.header().set_born(born_ns);
+        }
     }
 
     /// Length of the index file in bytes.

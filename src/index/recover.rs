@@ -45,7 +45,7 @@ pub fn open(dir: &Arc<Dir>, damage: Option<Damage>) -> Result<Found> {
     if index.header().marks().is_some_and(|marks| marks.has(Marks::FAILED)) {
         return Ok(Found::Broken(format!("{}: a sync failed", dir.path().display())));
     }
-    if index.was_interrupted()? {
+    if index.was_interrupted()? || index.is_copy() {
         index.recover()?;
     }
     Ok(Found::Index(Box::new(index)))
@@ -68,7 +68,9 @@ impl Index {
         let change = counter_after(header.counter().max(header.oldest()).unwrap_or(0));
         // A kill loses nothing that was stored. With the machine, change numbers may have been lost and flags not: then
         // nobody can tell any more what changed before. This comes first, for afterwards the boot is the running one.
-        if header.boot() != Some(boot_id()?) || header.oldest().is_none() || header.counter().is_none() {
+        // Of a copy nobody can tell what was shown since it was made.
+        let is_lost = header.oldest().is_none() || header.counter().is_none();
+        if self.is_copy() || header.boot() != Some(boot_id()?) || is_lost {
             header.set_counter(change);
             header.set_oldest(change);
         }

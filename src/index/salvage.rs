@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::sync::Arc;
 
-use crate::dir::Dir;
+use crate::dir::{Dir, born_ns};
 use crate::error::{Error, Result};
 use crate::format::block;
 use crate::format::entry::{ENTRY_MIN, Seal};
@@ -17,8 +17,9 @@ use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
 use crate::index::generation::{Start, generations, new_marker};
 use crate::index::open::read_identity;
+use crate::index::publish::last_of_original;
 use crate::index::walk::{Stretch, walk};
-use crate::index::{OFFSETS, index_name};
+use crate::index::{OFFSETS, index_name, is_copy};
 use crate::maildir::Sub;
 use crate::maildir::listing::Stamp;
 use crate::map::{IndexMap, OffsetsMap};
@@ -83,6 +84,7 @@ impl Salvage {
             let path = dir.path().join(OFFSETS);
             let map = OffsetsMap::new(file, false).map_err(|source| Error::Io { path, doing: "cannot map", source })?;
             if let Some(map) = map {
+                found.is_copy = is_copy(map.header(), born_ns(file));
                 found.read_slots(&map, &old.id);
             }
         }
@@ -103,6 +105,9 @@ impl Salvage {
             }
             // Damaged entries may have been the newest; they cannot have been more than fit in there.
             found.last_uid = found.last_uid.saturating_add((found.unread / ENTRY_MIN as u64) as u32);
+        }
+        if found.is_copy {
+            found.last_uid = last_of_original(found.last_uid);
         }
         found.drop_dead();
         let identity =
@@ -130,6 +135,8 @@ struct Found {
     last_change: u64,
     complete: bool,
     stamps: [Option<Stamp>; 2],
+    /// The offsets file is a copy.
+    is_copy: bool,
     /// Bytes of index files that hold no entry that proves itself.
     unread: u64,
     /// The last slot that was published proves itself: slots are in UID order, so no larger UID was given out.

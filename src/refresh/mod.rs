@@ -55,7 +55,8 @@ pub type OnProgress<'p> = &'p mut dyn FnMut(Progress) -> ControlFlow<()>;
 /// Whether the stamps prove that the index shows the folder as it is. After a crash they prove nothing: stamps may have
 /// reached the disk, and flags not.
 pub fn is_fresh(folder: &mut Folder) -> Result<bool> {
-    if folder.index()?.was_interrupted()? {
+    let index = folder.index()?;
+    if index.is_copy() || index.was_interrupted()? {
         return Ok(false);
     }
     let recorded = Sub::ALL.map(|sub| folder.index().map(|index| index.header().stamp(sub)));
@@ -70,6 +71,19 @@ pub fn is_fresh(folder: &mut Folder) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// Whether the mail was copied since it was last listed, as from a back-up: its directories are others.
+fn is_elsewhere(folder: &Folder, recorded: [Option<Stamp>; 2]) -> Result<bool> {
+    let mut known = 0;
+    for (sub, before) in Sub::ALL.into_iter().zip(recorded) {
+        let (Some(before), Some(now)) = (before, Stamp::now(folder.maildir().root(), sub)?) else { continue };
+        if before.is_same_directory(&now) {
+            return Ok(false);
+        }
+        known += 1;
+    }
+    Ok(known > 0)
 }
 
 /// Brings the index up to date, or makes it.
@@ -123,6 +137,8 @@ pub(crate) struct SoFar {
     /// Others want the lock, too: we had to wait for it.
     has_waited: bool,
     report: Report,
+    /// Messages that the index had before.
+    live_before: Option<usize>,
     /// Of mail that is compared only because of [`Options::full`], what was compared, in order of arrival. Without this
     /// a build that is asked again and again would never come to an end.
     compared: Option<(u64, Vec<u8>)>,
@@ -155,6 +171,7 @@ fn refresh_locked(
         }
     };
     let mut writer = Writer::new(index, lock)?;
+    so_far.report.copied |= writer.was_copy();
     remove_others(folder.dir(), writer.index().identity().generation)?;
     if options.heal {
         writer.snapshot()?.verify(options.full && so_far.turns == 0)?;

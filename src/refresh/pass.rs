@@ -24,7 +24,7 @@ use crate::maildir::listing::{Listing, Stamp};
 use crate::maildir::{Sub, is_same_time, name};
 use crate::refresh::join::{Candidate, Listings, Names, Plan, Task};
 use crate::refresh::read::{Mail, Outcome, Request, Subs, read_all};
-use crate::refresh::{End, OnProgress, Options, Progress, SoFar};
+use crate::refresh::{End, OnProgress, Options, Progress, SoFar, is_elsewhere};
 
 /// Who had to wait for the lock keeps it at least so many times as long as it took to open, list and compare everything.
 const WORTH_A_START: u32 = 4;
@@ -43,6 +43,8 @@ pub(crate) struct Refresh<'a> {
     writer: Writer<'a>,
     entries: Entries,
     so_far: &'a mut SoFar,
+    /// The index, or the mail, was copied: times of delivery may be others, and inodes are.
+    is_copy: bool,
     /// This turn is not given up before.
     turn: Option<Duration>,
     /// Messages that the last listing did not have, and how many in a row did not.
@@ -70,6 +72,8 @@ impl<'a> Refresh<'a> {
         progress: OnProgress<'a>,
     ) -> Result<Refresh<'a>> {
         let entries = writer.index().entries()?;
+        let recorded = Sub::ALL.map(|sub| writer.index().header().stamp(sub));
+        let is_copy = so_far.report.copied || is_elsewhere(folder, recorded)?;
         Ok(Refresh {
             folder,
             options,
@@ -77,6 +81,7 @@ impl<'a> Refresh<'a> {
             writer,
             entries,
             so_far,
+            is_copy,
             turn: None,
             missing_before: HashMap::new(),
             progress,
@@ -243,7 +248,9 @@ impl<'a> Refresh<'a> {
             ControlFlow::Break(end) => return Ok(ControlFlow::Break(end)),
         };
         let missing = plan.missing.into_iter().filter(|slot| !renamed.contains(slot)).collect();
-        self.remove(missing, plan.live, &mut pass)?;
+        // What came in this refresh is not part of what can have gone.
+        let live = *self.so_far.live_before.get_or_insert(plan.live);
+        self.remove(missing, live, &mut pass)?;
         self.writer.publish()?;
         Ok(ControlFlow::Continue(pass))
     }
@@ -433,8 +440,10 @@ impl<'a> Refresh<'a> {
             });
         };
         let equal = entry.size == size && entry.header_crc == header_crc;
-        // A file that was touched is still itself; of another one the time of delivery must be the same, too.
-        let proved = equal && (same_inode && !is_renamed || is_same_time(entry.received_ns, received_ns));
+        // A file that was touched is still itself; of another one the time of delivery must be the same, too, unless all
+        // are others.
+        let is_itself = (same_inode || self.is_copy) && !is_renamed;
+        let proved = equal && (is_itself || is_same_time(entry.received_ns, received_ns));
         Ok(match () {
             () if entry.unreadable && same_inode && !is_renamed => Verdict::Renew,
             () if entry.unreadable => Verdict::Other,

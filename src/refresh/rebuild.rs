@@ -12,11 +12,11 @@ use crate::index::publish::SlotData;
 use crate::index::salvage::{Row, Salvage};
 use crate::lock::Lock;
 use crate::maildir::Sub;
-use crate::maildir::listing::{Listing, Stamp};
-use crate::refresh::Options;
+use crate::maildir::listing::Listing;
 use crate::refresh::join::{Candidate, Listings, Names};
 use crate::refresh::pass::GUARDED_FROM;
 use crate::refresh::read::{Outcome, Request, Subs, read_all};
+use crate::refresh::{Options, is_elsewhere};
 
 /// A message without an entry, and the file that is its mail.
 type Orphan = (Uid, Row, Candidate);
@@ -29,7 +29,7 @@ pub(crate) fn rebuild(folder: &Folder, salvage: &Salvage, options: Options, lock
     let listing = |dir: &Option<_>| dir.as_ref().map(Listing::read).transpose();
     let listings: Listings = [listing(&dirs[0])?, listing(&dirs[1])?];
     let names = Names::collect(&listings, |base| salvage.identity.hash(base));
-    let (orphans, doubtful, gone) = find_mail(&names, salvage, is_copy(folder, salvage)?);
+    let (orphans, doubtful, gone) = find_mail(&names, salvage, is_elsewhere(folder, salvage.start.stamps)?);
     if gone > GUARDED_FROM && gone > orphans.len() && !options.accept_removals {
         let of = orphans.len() + gone;
         return Err(Error::Guarded { path: folder.path().to_path_buf(), gone, of });
@@ -89,17 +89,4 @@ fn find_mail(names: &Names<'_>, salvage: &Salvage, is_copy: bool) -> (Vec<Orphan
         return (same.into_iter().chain(moved).collect(), 0, gone);
     }
     (same, moved.len(), gone)
-}
-
-/// Whether the folder was copied since it was last listed, as from a back-up: its directories are others.
-fn is_copy(folder: &Folder, salvage: &Salvage) -> Result<bool> {
-    let mut known = 0;
-    for (sub, before) in Sub::ALL.into_iter().zip(salvage.start.stamps) {
-        let (Some(before), Some(now)) = (before, Stamp::now(folder.maildir().root(), sub)?) else { continue };
-        if before.is_same_directory(&now) {
-            return Ok(false);
-        }
-        known += 1;
-    }
-    Ok(known > 0)
 }

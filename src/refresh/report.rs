@@ -13,6 +13,8 @@ pub struct Report {
     /// UIDs that died in that, although a file with their base name is there, because nothing proved that it is the
     /// same mail.
     pub uids_lost: usize,
+    /// The index is a copy: of another folder's, or from a back-up. UIDs were skipped, and tokens from before are refused.
+    pub copied: bool,
     /// Messages in the index now.
     pub total: usize,
     /// Messages that came.

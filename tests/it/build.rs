@@ -227,7 +227,7 @@ fn the_report_has_a_number_for_everything() {
     let mail = Mailbox::new().messages(2);
     let report = &mail.run(["build", "--json"]).ok().json()[0];
     let keys: Vec<_> = report.as_object().expect("an object").keys().map(String::as_str).collect();
-    let expected = "v folder messages created rebuilt uids_lost added removed flags moved renamed replaced healed empty headless \
+    let expected = "v folder messages created rebuilt copied uids_lost added removed flags moved renamed replaced healed empty headless \
                     unreadable duplicates held_back interrupted";
     assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());
     assert_eq!((&report["v"], &report["created"], &report["added"]), (&1.into(), &true.into(), &2.into()));

@@ -162,6 +162,16 @@ fn sync_failed() -> Place {
     place
 }
 
+/// Both files are copies, as from a back-up.
+fn copied() -> Place {
+    let place = built();
+    for (name, bytes) in place.mailbox.own_files() {
+        place.mailbox.remove(&name);
+        fs::write(place.mailbox.file(&name), bytes).expect("put a copy in its place");
+    }
+    place
+}
+
 fn flip(mailbox: &Mailbox, name: &str, at: usize) {
     let path = mailbox.file(name);
     let mut bytes = fs::read(&path).expect("read the file");
@@ -181,6 +191,7 @@ const OFFSETS_LOST: Sweep = Sweep { name: "offsets lost", folder: offsets_lost, 
 const OFFSETS_DAMAGED: Sweep = Sweep { name: "offsets damaged", folder: offsets_damaged, step: 3, ..BUILD };
 const INDEX_LOST: Sweep = Sweep { name: "index lost", folder: index_lost, step: 3, ..BUILD };
 const INDEX_DAMAGED: Sweep = Sweep { name: "index damaged", folder: index_damaged, step: 3, ..BUILD };
+const COPIED: Sweep = Sweep { name: "copied", folder: copied, ..BUILD };
 const SYNC_FAILED: Sweep = Sweep { name: "sync failed", folder: sync_failed, step: 3, ..BUILD };
 
 /// A verb that renames mail. The change of many goes through a refresh first.
@@ -232,6 +243,7 @@ sweeps! {
     damaged_offsets_killed_at_every_call, damaged_offsets_killed_at_stores: OFFSETS_DAMAGED;
     lost_index_killed_at_every_call, lost_index_killed_at_stores: INDEX_LOST;
     damaged_index_killed_at_every_call, damaged_index_killed_at_stores: INDEX_DAMAGED;
+    copy_taken_over_killed_at_every_call, copy_taken_over_killed_at_every_store: COPIED;
     compaction_killed_at_every_call, compaction_killed_at_every_store: COMPACT;
     replace_killed_at_every_call, replace_killed_at_every_store: REPLACE;
     flag_killed_at_every_call, flag_killed_at_every_store: FLAG;

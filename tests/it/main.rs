@@ -12,6 +12,7 @@ mod cli;
 mod compact;
 mod compact_watch;
 mod concurrent;
+mod copies;
 mod count;
 mod crash;
 mod demo;
