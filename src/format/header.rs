@@ -420,6 +420,7 @@ mod tests {
             accounted: Word::default(),
             stamp_new: words(),
             stamp_cur: words(),
+            born: std::array::from_fn(|_| Word::default()),
             rest: std::array::from_fn(|_| Word::default()),
         }
     }
@@ -440,7 +441,7 @@ mod tests {
     fn a_zeroed_page_says_nothing() {
         let page = page();
         assert_eq!((page.count(), page.counter(), page.oldest(), page.marks()), (None, None, None, None));
-        assert_eq!((page.boot(), page.stamp(Sub::New)), (None, None));
+        assert_eq!((page.boot(), page.stamp(Sub::New), page.born()), (None, None, None));
     }
 
     #[test]
@@ -453,5 +454,7 @@ mod tests {
         assert_eq!(page.boot(), Some(*b"0123456789abcdef"));
         page.stamp_cur[3].store(6);
         assert_eq!(page.stamp(Sub::Cur), None);
+        page.set_born(-7);
+        assert_eq!(page.born(), Some(-7));
     }
 }
