@@ -265,7 +265,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__check)
-            opts="-r -q -h --recursive --quiet --index-dir --help"
+            opts="-r -v -q -h --recursive --deep --json --verbose --quiet --index-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -133,6 +133,9 @@ complete -c maildex -n "__fish_maildex_using_subcommand watch" -s q -l quiet -d 
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
+complete -c maildex -n "__fish_maildex_using_subcommand check" -l deep -d 'Read every mail again, and compare it with what the index has'
+complete -c maildex -n "__fish_maildex_using_subcommand check" -l json -d 'One JSON object for each finding, and one for each folder'
+complete -c maildex -n "__fish_maildex_using_subcommand check" -s v -l verbose -d 'Print details, too: how far the index is behind, who has the lock, on what file system it is; and every note'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F

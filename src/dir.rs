@@ -4,9 +4,10 @@
 //! be renamed under us, and never through a symbolic link or a second hard link, so that nobody can plant a name and
 //! have us write into another file.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, StatxFlags, Uid};
@@ -96,6 +97,21 @@ impl Dir {
     pub fn id(&self) -> Result<FileId> {
         let stat = rustix::fs::fstat(&self.fd).map_err(Error::io("cannot stat", &self.path))?;
         Ok(FileId::from(&stat))
+    }
+
+    /// The names in it, but for `.` and `..`. Where others rename meanwhile one may be missed; for mail there is
+    /// [`Listing`](crate::maildir::listing::Listing).
+    pub fn names(&self) -> Result<Vec<OsString>> {
+        let failed = |errno| Error::io("cannot list", &self.path)(errno);
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name.to_vec()));
+            }
+        }
+        Ok(names)
     }
 
     /// Opens a plain file of ours; `None` if the name is not there.

@@ -72,7 +72,7 @@ pub(crate) fn shared_kind(dir: &Dir) -> Result<Option<String>> {
     let statfs = rustix::fs::fstatfs(dir).map_err(Error::io("cannot statfs", dir.path()))?;
     // The kernel's numbers have 32 bits, whatever the type that carries them.
     let number = statfs.f_type as u64 & 0xffff_ffff;
-    Ok(if number == FUSE { fuse_kind(dir).filter(|kind| is_shared_fuse(kind)) } else { shared(number) })
+    Ok(if number == FUSE { kind(dir).filter(|kind| is_shared_fuse(kind)) } else { shared(number) })
 }
 
 fn shared(number: u64) -> Option<String> {
@@ -83,8 +83,8 @@ fn is_shared_fuse(kind: &str) -> bool {
     SHARED_FUSE.contains(&kind.strip_prefix("fuse.").unwrap_or(kind))
 }
 
-/// The type of the mount that holds a directory, as `fuse.sshfs`.
-fn fuse_kind(dir: &Dir) -> Option<String> {
+/// The type of the mount that holds a directory, as `ext4` or `fuse.sshfs`.
+pub(crate) fn kind(dir: &Dir) -> Option<String> {
     let statx = rustix::fs::statx(dir.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
     kind_in(&std::fs::read_to_string("/proc/self/mountinfo").ok()?, statx.stx_mnt_id)
 }
@@ -123,6 +123,6 @@ mod tests {
         assert!(shared(2230) && shared(32) && !shared(31) && !shared(22) && !shared(223) && !shared(3));
         // The mount of a directory that is really there is found, whatever it is.
         let dir = Dir::open(Path::new("/proc")).unwrap();
-        assert_eq!(fuse_kind(&dir).as_deref(), Some("proc"));
+        assert_eq!(kind(&dir).as_deref(), Some("proc"));
     }
 }

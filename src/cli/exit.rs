@@ -1,5 +1,6 @@
 //! Exit codes, and how an error is told.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -102,6 +103,17 @@ pub fn is_closed(error: &anyhow::Error) -> bool {
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
     error.chain().any(closed)
+}
+
+/// That of several things that were done: what they have in common, else that some failed, and above all that something
+/// is wrong.
+pub fn of_all(mut exits: BTreeSet<Exit>) -> Exit {
+    match exits.len() {
+        1 => exits.pop_first().expect("it has one"),
+        _ if exits.contains(&Exit::No) => Exit::No,
+        0 => Exit::Done,
+        _ => Exit::Some,
+    }
 }
 
 /// Tells why nothing came of it. A reader that closed the pipe has had enough, which is no error.

@@ -19,6 +19,7 @@ use maildex::maildir::{Maildir, Sub};
 use maildex::ops::Message;
 use maildex::ops::build::Report;
 use maildex::ops::changes::{Event, Token};
+use maildex::ops::check::{Checked, Finding};
 use maildex::ops::compact::Done;
 use maildex::ops::names::Names;
 use maildex::ops::rename::Renamed;
@@ -349,6 +350,61 @@ pub fn report(out: &mut impl Write, folder: &Path, report: &Report) -> io::Resul
         interrupted: report.interrupted,
     };
     line(out, &record)
+}
+
+/// What `check` found.
+#[derive(Serialize)]
+struct FindingRecord<'a> {
+    v: u8,
+    folder: Option<Cow<'a, str>>,
+    severity: &'static str,
+    finding: &'static str,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<String>,
+    offset: Option<u64>,
+    what: &'a str,
+    found: Option<&'a str>,
+    expected: Option<&'a str>,
+    hint: Option<&'a str>,
+}
+
+/// Prints one finding.
+pub fn finding(out: &mut impl Write, folder: Option<&Path>, finding: &Finding) -> io::Result<()> {
+    let (path, path_bytes) = lossy(finding.path.as_os_str().as_encoded_bytes());
+    line(
+        out,
+        &FindingRecord {
+            v: VERSION,
+            folder: folder.map(Path::to_string_lossy),
+            severity: finding.severity.as_str(),
+            finding: finding.kind,
+            path,
+            path_bytes,
+            offset: finding.at,
+            what: &finding.what,
+            found: Some(&*finding.found).filter(|found| !found.is_empty()),
+            expected: Some(&*finding.expected).filter(|expected| !expected.is_empty()),
+            hint: finding.hint.as_deref(),
+        },
+    )
+}
+
+#[derive(Serialize)]
+struct CheckedRecord<'a> {
+    v: u8,
+    folder: Cow<'a, str>,
+    finding: &'static str,
+    messages: usize,
+    damage: usize,
+    notes: usize,
+}
+
+/// Prints what a check came to.
+pub fn checked(out: &mut impl Write, folder: &Path, checked: &Checked) -> io::Result<()> {
+    let Checked { messages, damage, notes } = *checked;
+    let (v, folder) = (VERSION, folder.to_string_lossy());
+    line(out, &CheckedRecord { v, folder, finding: "summary", messages, damage, notes })
 }
 
 /// A folder's lock, as scripts get it.

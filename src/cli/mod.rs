@@ -123,7 +123,7 @@ impl Verb {
             Verb::Replace(args) => &args.folder,
             Verb::Compact(args) => &args.folder,
             Verb::Watch(args) => &args.folders[0],
-            Verb::Check(args) => &args.folder,
+            Verb::Check(args) => &args.folders[0],
             Verb::Lock(args) => args.folder(),
             Verb::LockGuard(args) => &args.hold.folder,
             Verb::Demo(args) => &args.dir,

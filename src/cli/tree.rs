@@ -46,10 +46,6 @@ impl Recursive {
                 break;
             }
         }
-        Ok(match exits.len() {
-            1 => exits.pop_first().expect("it has one"),
-            _ if exits.contains(&Exit::No) => Exit::No,
-            _ => Exit::Some,
-        })
+        Ok(exit::of_all(exits))
     }
 }

@@ -14,6 +14,7 @@
 
 use std::mem::{offset_of, size_of};
 
+use crate::format::field::{Field, Form, are_whole};
 use crate::format::header::IndexId;
 use crate::format::word::Word;
 use crate::format::{SlotNo, Uid};
@@ -48,6 +49,21 @@ const _: () = assert!(size_of::<Block>() == BLOCK_LEN);
 const _: () = assert!(offset_of!(Block, status) == 0 && offset_of!(Block, changed) == 4096);
 const _: () = assert!(offset_of!(Block, entry_at) == 8192 && offset_of!(Block, hash) == 12288);
 const _: () = assert!(offset_of!(Block, inode) == 16384 && offset_of!(Block, uid) == 20480);
+
+/// The columns, by name. The form is that of each word.
+pub const COLUMNS: [Field; 6] = {
+    const PAGE: usize = SLOTS * size_of::<Word>();
+    [
+        Field::new("status", offset_of!(Block, status), PAGE, Form::Bits),
+        Field::new("changed", offset_of!(Block, changed), PAGE, Form::Number),
+        Field::new("entry_at", offset_of!(Block, entry_at), PAGE, Form::Unsigned),
+        Field::new("hash", offset_of!(Block, hash), PAGE, Form::Hex),
+        Field::new("inode", offset_of!(Block, inode), PAGE, Form::Unsigned),
+        Field::new("uid", offset_of!(Block, uid), PAGE, Form::Unsigned),
+    ]
+};
+
+const _: () = assert!(are_whole(&COLUMNS, 0, BLOCK_LEN));
 
 /// The word of the last column.
 pub fn encode_uid(uid: Uid, id: &IndexId, slot: SlotNo) -> u64 {

@@ -23,6 +23,7 @@
 use std::mem::{offset_of, size_of};
 
 use crate::format::Uid;
+use crate::format::field::{Field, Form, are_whole};
 use crate::format::header::{HEADER_LEN, IndexId};
 use crate::maildir::summary::{FIELD_MAX, Fields, Summary};
 
@@ -53,6 +54,39 @@ const _: () = assert!(offset_of!(Head, added) == 24 && offset_of!(Head, received
 const _: () = assert!(offset_of!(Head, date) == 40 && offset_of!(Head, size) == 48);
 const _: () = assert!(offset_of!(Head, bits) == 10 && offset_of!(Head, lens) == 56);
 const _: () = assert!(ENTRY_MAX <= u16::MAX as usize);
+
+/// The fields of the fixed part, by name.
+pub const HEAD: [Field; 11] = [
+    Field::new("marker", offset_of!(Head, marker), 8, Form::Bytes),
+    Field::new("len", offset_of!(Head, len), 2, Form::Unsigned),
+    Field::new("bits", offset_of!(Head, bits), 2, Form::Bits),
+    Field::new("crc", offset_of!(Head, crc), 4, Form::Hex),
+    Field::new("uid", offset_of!(Head, uid), 4, Form::Unsigned),
+    Field::new("header_crc", offset_of!(Head, header_crc), 4, Form::Hex),
+    Field::new("added", offset_of!(Head, added), 8, Form::Unsigned),
+    Field::new("received_ns", offset_of!(Head, received_ns), 8, Form::Signed),
+    Field::new("date", offset_of!(Head, date), 8, Form::Signed),
+    Field::new("size", offset_of!(Head, size), 8, Form::Unsigned),
+    Field::new("lens", offset_of!(Head, lens), 2 * STRINGS, Form::Bytes),
+];
+
+const _: () = assert!(are_whole(&HEAD, 0, HEAD_LEN));
+
+/// What the strings behind the fixed part are, in their order.
+pub const STRING_NAMES: [&str; STRINGS] =
+    ["base", "subject", "from", "to", "cc", "message_id", "in_reply_to", "references"];
+
+/// Where in an entry its strings stand, as the lengths in its head have it, whatever else is wrong with it; and how much
+/// comes behind them. `None` if it is shorter than a head.
+pub fn strings_of(entry: &[u8]) -> Option<[std::ops::Range<usize>; STRINGS]> {
+    let lens = entry.get(offset_of!(Head, lens)..HEAD_LEN)?;
+    let mut at = HEAD_LEN;
+    Some(std::array::from_fn(|n| {
+        let from = at;
+        at += usize::from(u16::from_le_bytes([lens[2 * n], lens[2 * n + 1]]));
+        from..at
+    }))
+}
 
 /// Alignment of entries.
 pub const ALIGN: u64 = 8;

@@ -34,6 +34,7 @@ use std::mem::{offset_of, size_of};
 
 use siphasher::sip::SipHasher13;
 
+use crate::format::field::{Field, Form, are_whole};
 use crate::format::word::{LastChange, Number, Word};
 use crate::maildir::Sub;
 use crate::maildir::listing::Stamp;
@@ -106,6 +107,21 @@ const _: () = assert!(size_of::<Record>() == RECORD_LEN && offset_of!(Record, cr
 const _: () = assert!(offset_of!(Record, id) == 16 && offset_of!(Record, generation) == 32);
 const _: () = assert!(offset_of!(Record, marker) == 40 && offset_of!(Record, hash_key) == 48);
 const _: () = assert!(offset_of!(Record, uid_validity) == 64 && offset_of!(Record, uid_floor) == 68);
+
+/// The fields of the record, by name.
+pub const RECORD: [Field; 9] = [
+    Field::new("magic", offset_of!(Record, magic), 8, Form::Text),
+    Field::new("version", offset_of!(Record, version), 4, Form::Unsigned),
+    Field::new("crc", offset_of!(Record, crc), 4, Form::Hex),
+    Field::new("id", offset_of!(Record, id), 16, Form::Bytes),
+    Field::new("generation", offset_of!(Record, generation), 8, Form::Unsigned),
+    Field::new("marker", offset_of!(Record, marker), 8, Form::Bytes),
+    Field::new("hash_key", offset_of!(Record, hash_key), 16, Form::Bytes),
+    Field::new("uid_validity", offset_of!(Record, uid_validity), 4, Form::Unsigned),
+    Field::new("uid_floor", offset_of!(Record, uid_floor), 4, Form::Unsigned),
+];
+
+const _: () = assert!(are_whole(&RECORD, 0, RECORD_LEN));
 
 /// What is wrong with a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,6 +216,76 @@ const _: () = assert!(offset_of!(HeaderPage, accounted) == 184);
 const _: () = assert!(offset_of!(HeaderPage, stamp_new) == 192 && offset_of!(HeaderPage, stamp_cur) == 256);
 const _: () = assert!(offset_of!(HeaderPage, born) == 320);
 
+/// The words of the header page behind the record, by name. Of boot id and stamps each word is one of its own.
+pub const PAGE: [Field; 25] = {
+    const fn stamp(at: usize, names: [&'static str; 7]) -> [Field; 7] {
+        let [dev, ino, btime, mtime, ctime, settled, crc] = names;
+        [
+            Field::new(dev, at, 8, Form::Unsigned),
+            Field::new(ino, at + 8, 8, Form::Unsigned),
+            Field::new(btime, at + 16, 8, Form::Signed),
+            Field::new(mtime, at + 24, 8, Form::Signed),
+            Field::new(ctime, at + 32, 8, Form::Signed),
+            Field::new(settled, at + 40, 8, Form::Unsigned),
+            Field::new(crc, at + 48, 8, Form::Hex),
+        ]
+    }
+    let [dev, ino, btime, mtime, ctime, settled, crc] = stamp(
+        offset_of!(HeaderPage, stamp_new),
+        [
+            "stamp_new.dev",
+            "stamp_new.ino",
+            "stamp_new.btime",
+            "stamp_new.mtime",
+            "stamp_new.ctime",
+            "stamp_new.settled",
+            "stamp_new.crc",
+        ],
+    );
+    let of_cur = stamp(
+        offset_of!(HeaderPage, stamp_cur),
+        [
+            "stamp_cur.dev",
+            "stamp_cur.ino",
+            "stamp_cur.btime",
+            "stamp_cur.mtime",
+            "stamp_cur.ctime",
+            "stamp_cur.settled",
+            "stamp_cur.crc",
+        ],
+    );
+    let boot = offset_of!(HeaderPage, boot);
+    [
+        Field::new("zero", offset_of!(HeaderPage, zero), 56, Form::Zero),
+        Field::new("count", offset_of!(HeaderPage, count), 8, Form::Number),
+        Field::new("counter", offset_of!(HeaderPage, counter), 8, Form::Number),
+        Field::new("oldest", offset_of!(HeaderPage, oldest), 8, Form::Number),
+        Field::new("marks", offset_of!(HeaderPage, marks), 8, Form::Number),
+        Field::new("boot", boot, 16, Form::Bytes),
+        Field::new("boot.crc", boot + 16, 8, Form::Hex),
+        Field::new("accounted", offset_of!(HeaderPage, accounted), 8, Form::Number),
+        dev,
+        ino,
+        btime,
+        mtime,
+        ctime,
+        settled,
+        crc,
+        Field::new("zero", offset_of!(HeaderPage, stamp_new) + 56, 8, Form::Zero),
+        of_cur[0],
+        of_cur[1],
+        of_cur[2],
+        of_cur[3],
+        of_cur[4],
+        of_cur[5],
+        of_cur[6],
+        Field::new("zero", offset_of!(HeaderPage, stamp_cur) + 56, 8, Form::Zero),
+        Field::new("zero", offset_of!(HeaderPage, rest), HEADER_LEN - offset_of!(HeaderPage, rest), Form::Zero),
+    ]
+};
+
+const _: () = assert!(are_whole(&PAGE, RECORD_LEN, HEADER_LEN));
+
 /// Offsets of the header page's own words; for messages.
 pub mod at {
     use super::{HeaderPage, offset_of};
@@ -213,6 +299,10 @@ pub mod at {
     pub const ACCOUNTED: u64 = offset_of!(HeaderPage, accounted) as u64;
     /// Of `marks`.
     pub const MARKS: u64 = offset_of!(HeaderPage, marks) as u64;
+    /// Of the boot id.
+    pub const BOOT: u64 = offset_of!(HeaderPage, boot) as u64;
+    /// Of the stamps of `new/` and `cur/`.
+    pub const STAMPS: [u64; 2] = [offset_of!(HeaderPage, stamp_new) as u64, offset_of!(HeaderPage, stamp_cur) as u64];
 }
 
 /// State of the whole index, see the table.
@@ -340,6 +430,17 @@ impl HeaderPage {
             ctime_ns: ctime as i64,
             settled: settled == 1,
         })
+    }
+
+    /// Whether a stamp was never recorded.
+    pub fn has_no_stamp(&self, sub: Sub) -> bool {
+        self.stamp_words(sub).iter().all(|word| word.load() == 0)
+    }
+
+    /// How many of the bytes that nothing uses are not zero.
+    pub(crate) fn stray(&self) -> usize {
+        let spare = [&self.stamp_new[7], &self.stamp_cur[7]];
+        self.zero.iter().chain(spare).chain(&self.rest).filter(|word| word.load() != 0).count() * 8
     }
 
     /// Records a stamp. Seven stores: torn by a crash or seen half stored, its CRC is wrong, and it proves nothing.

@@ -6,6 +6,7 @@
 
 pub mod block;
 pub mod entry;
+pub mod field;
 pub mod header;
 pub mod status;
 pub mod word;

@@ -14,6 +14,8 @@
 //!
 //! The file name is the truth for the flags; the word mirrors it.
 
+use std::fmt;
+
 use crate::format::word::fold;
 use crate::maildir::Sub;
 use crate::maildir::flags::Flags;
@@ -80,6 +82,12 @@ impl Status {
         Status(self.0 & other.0)
     }
 
+    /// What the name of the file says, without what its contents are.
+    #[must_use]
+    pub const fn without_contents(self) -> Status {
+        Status(self.0 & !(Status::UNREADABLE.0 | Status::EMPTY.0))
+    }
+
     /// Whether all bits of `other` are set.
     #[inline]
     pub const fn has(self, other: Status) -> bool {
@@ -100,6 +108,25 @@ impl Status {
     #[inline]
     pub const fn bits(self) -> u64 {
         self.0
+    }
+}
+
+/// The letters, and the names of the bits that are set: `FS NEW NO_INFO`; `-` for no letter.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(Status, &str); 6] = [
+            (Status::NEW, "NEW"),
+            (Status::EXPUNGED, "EXPUNGED"),
+            (Status::NO_INFO, "NO_INFO"),
+            (Status::NONCANONICAL, "NONCANONICAL"),
+            (Status::UNREADABLE, "UNREADABLE"),
+            (Status::EMPTY, "EMPTY"),
+        ];
+        match self.flags() {
+            Flags::NONE => f.write_str("-")?,
+            flags => flags.fmt(f)?,
+        }
+        NAMES.iter().filter(|(bit, _)| self.has(*bit)).try_for_each(|(_, name)| write!(f, " {name}"))
     }
 }
 

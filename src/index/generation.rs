@@ -232,12 +232,7 @@ fn sync(file: &File, path: &std::path::Path) -> Result<()> {
 
 /// The generations of which there is an index file, rising.
 pub(crate) fn generations(dir: &Dir) -> Result<Vec<u64>> {
-    let failed = |errno| Error::io("cannot list", dir.path())(errno);
-    let mut found = Vec::new();
-    for entry in rustix::fs::Dir::read_from(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        found.extend(entry.file_name().to_str().ok().and_then(generation_of));
-    }
+    let mut found: Vec<_> = dir.names()?.iter().filter_map(|name| generation_of(name.to_str()?)).collect();
     found.sort_unstable();
     Ok(found)
 }
@@ -249,7 +244,12 @@ fn generation_of(name: &str) -> Option<u64> {
     text.parse().ok().filter(|&number: &u64| number.to_string() == text && number < u64::MAX / 2)
 }
 
+/// Whether it is the name of a file that is being made.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    [OFFSETS_TMP, INDEX_TMP].contains(&name)
+}
+
 /// Whether it is the name of a file of an index, whole or half made.
 pub(crate) fn is_file_name(name: &str) -> bool {
-    [OFFSETS, OFFSETS_TMP, INDEX_TMP].contains(&name) || generation_of(name).is_some()
+    name == OFFSETS || is_temporary(name) || generation_of(name).is_some()
 }

@@ -5,6 +5,7 @@
 //! folder lock.
 
 mod append;
+pub mod as_is;
 pub mod compact;
 pub mod find;
 pub mod generation;
@@ -22,6 +23,7 @@ use crate::dir::{Dir, FileId};
 use crate::error::{Damage, Error, Result};
 use crate::format::block::{self, Block};
 use crate::format::entry::{BadEntry, ENTRY_MIN, Entry, Seal};
+use crate::format::field::Field;
 use crate::format::header::{self, HEADER_LEN, HeaderPage, Identity, Marks};
 use crate::format::status::Status;
 use crate::format::word::LastChange;
@@ -288,18 +290,16 @@ impl<'a> Slot<'a> {
 
     /// Offset of one of its words in the offsets file.
     pub fn at(&self, column: Column) -> u64 {
-        let (page, _) = column.place();
-        (HEADER_LEN + self.no.block() * block::BLOCK_LEN + page * 4096 + self.no.row() * 8) as u64
+        column.at(self.no)
     }
 
     fn damage(&self, column: Column, found: u64) -> Error {
-        let (_, name) = column.place();
-        let what = format!("{name} of slot {}", self.no.0);
+        let what = format!("{} of slot {}", column.name(), self.no.0);
         self.index.damage(self.at(column), &what, format!("{found:#018x}"), "a right checksum".into())
     }
 }
 
-/// The columns of a block.
+/// The columns of a block, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
     /// Flags and state.
@@ -317,15 +317,25 @@ pub enum Column {
 }
 
 impl Column {
-    /// Its page in the block, and its name.
-    const fn place(self) -> (usize, &'static str) {
+    /// Its place in the block.
+    pub const fn field(self) -> &'static Field {
+        &block::COLUMNS[self as usize]
+    }
+
+    /// Offset in the offsets file of its word of a slot.
+    pub const fn at(self, no: SlotNo) -> u64 {
+        (HEADER_LEN + no.block() * block::BLOCK_LEN + self.field().at + no.row() * 8) as u64
+    }
+
+    /// What it is called in messages.
+    pub const fn name(self) -> &'static str {
         match self {
-            Column::Status => (0, "status"),
-            Column::Changed => (1, "change number"),
-            Column::EntryAt => (2, "entry offset"),
-            Column::Hash => (3, "base name hash"),
-            Column::Inode => (4, "inode"),
-            Column::Uid => (5, "uid"),
+            Column::Status => "status",
+            Column::Changed => "change number",
+            Column::EntryAt => "entry offset",
+            Column::Hash => "base name hash",
+            Column::Inode => "inode",
+            Column::Uid => "uid",
         }
     }
 }
@@ -394,11 +404,7 @@ impl Entries {
     }
 
     fn damage(&self, index: &Index, at: u64, uid: Uid, bad: BadEntry) -> Error {
-        let (mut what, mut found, mut expected) = describe(bad, self.map.len());
-        if at.saturating_add(ENTRY_MIN as u64) > self.map.len() {
-            let end = format!("the end of the file, at {}", self.map.len());
-            (what, found, expected) = ("marker", end, "the marker of this file".into());
-        }
+        let (what, found, expected) = describe(bad, at, self.map.len());
         damage_in(index, at, uid, what, found, expected)
     }
 }
@@ -414,7 +420,10 @@ fn damage_in(index: &Index, at: u64, uid: Uid, what: &str, found: String, expect
 }
 
 /// What is wrong with bytes that should be an entry: field, found, expected.
-fn describe(bad: BadEntry, file_len: u64) -> (&'static str, String, String) {
+pub(crate) fn describe(bad: BadEntry, at: u64, file_len: u64) -> (&'static str, String, String) {
+    if at.saturating_add(ENTRY_MIN as u64) > file_len {
+        return ("marker", format!("the end of the file, at {file_len}"), "the marker of this file".into());
+    }
     match bad {
         BadEntry::Marker => ("marker", "other bytes".into(), "the marker of this file".into()),
         BadEntry::Len(len) => ("length", len.to_string(), format!("one that fits a file of {file_len} bytes")),

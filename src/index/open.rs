@@ -103,7 +103,7 @@ pub(crate) fn read_identity(file: &File, kind: Kind, path: PathBuf) -> Result<Id
     }
 }
 
-fn too_short(path: PathBuf, file: &File) -> Error {
+pub(crate) fn too_short(path: PathBuf, file: &File) -> Error {
     let found = file.metadata().map_or_else(|_| "less".into(), |meta| format!("{} bytes", meta.len()));
     Error::Damaged(Damage { path, at: 0, what: "header".into(), found, expected: "at least 4096 bytes".into() })
 }

@@ -39,10 +39,11 @@ pub fn walk(map: &IndexMap, seal: &Seal, from: u64, mut visit: impl FnMut(Stretc
     }
 }
 
-fn copy_entry(map: &IndexMap, seal: &Seal, at: u64, copy: &mut Vec<u8>) -> Result<(), BadEntry> {
+/// Copies out the bytes of what claims to be an entry.
+pub(crate) fn copy_entry(map: &IndexMap, seal: &Seal, at: u64, copy: &mut Vec<u8>) -> Result<(), BadEntry> {
     let mut head = [0; 16];
     if !map.copy(at, &mut head) {
-        return Err(BadEntry::Len((map.len() - at) as u32));
+        return Err(BadEntry::Len(map.len().saturating_sub(at) as u32));
     }
     copy.resize(seal.claimed_len(&head)?, 0);
     if map.copy(at, copy) { Ok(()) } else { Err(BadEntry::Len(copy.len() as u32)) }

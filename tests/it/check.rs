@@ -1,19 +1,28 @@
-//! `maildex check`: every wrong byte is told with file, offset, what was found and what was expected; nothing is changed.
+//! `maildex check` on our files: every wrong byte is told with file, offset, what was found and what was expected; nothing
+//! is changed.
 
 use std::fs;
 
-use crate::mailbox::{Mailbox, mail};
+use maildex::format::header::{Identity, Kind};
+use maildex::format::status::Status;
+use maildex::format::word::Number;
+use maildex::maildir::Sub;
+use maildex::maildir::name::Name;
+
+use crate::mailbox::{Mailbox, Run, mail};
 
 /// Offsets in the files, from the tables in `src/format/`.
 const COUNT: usize = 128;
 const COUNTER: usize = 136;
 const OLDEST: usize = 144;
 const MARKS: usize = 152;
+const ACCOUNTED: usize = 184;
 const BLOCK: usize = 4096;
 const STATUS: usize = BLOCK;
 const CHANGED: usize = BLOCK + 4096;
 const ENTRY_AT: usize = BLOCK + 8192;
 const HASH: usize = BLOCK + 12288;
+const INODE: usize = BLOCK + 16384;
 const UID: usize = BLOCK + 20480;
 const FIRST_ENTRY: usize = 4096;
 
@@ -41,6 +50,16 @@ fn finds(name: &str, at: usize, what: &[&str], harm: impl FnOnce(&mut Vec<u8>)) 
     assert_eq!(mail.run(["check", "--quiet"]).fails_with(1).text(), text);
 }
 
+/// What was noted, but for the limits of the machine.
+pub fn notes(run: &Run) -> Vec<String> {
+    run.errors().lines().filter(|line| !line.contains("inotify")).map(String::from).collect()
+}
+
+/// A word of the offsets file is this one.
+fn put(mail: &Mailbox, at: usize, word: u64) {
+    mail.edit("maildex.offsets", |bytes| bytes[at..at + 8].copy_from_slice(&word.to_le_bytes()));
+}
+
 fn flip(bytes: &mut [u8], at: usize) {
     bytes[at] ^= 0x10;
 }
@@ -49,7 +68,8 @@ fn flip(bytes: &mut [u8], at: usize) {
 fn a_sound_index_is_said_to_be_sound() {
     let mail = indexed();
     let before = mail.own_files();
-    mail.run(["check"]).ok().silent().stdout(format!("{}: 3 messages, no damage\n", mail.path().display()));
+    let run = mail.run(["check"]).ok().stdout(format!("{}: 3 messages, no damage\n", mail.path().display()));
+    assert_eq!(notes(&run), [""; 0]);
     assert_eq!(mail.own_files(), before);
     let mail = Mailbox::new().messages(1);
     mail.run(["build"]).ok();
@@ -62,7 +82,10 @@ fn an_index_behind_its_folder_is_not_damaged() {
     mail.remove("cur/1.host:2,");
     mail.rename("cur/2.host:2,", "cur/2.host:2,S");
     mail.deliver("new/4.host", self::mail("mail 4"));
-    mail.run(["check"]).ok().silent().stdout_has("3 messages, no damage");
+    let run = mail.run(["check"]).ok().stdout_has("3 messages, no damage");
+    assert_eq!(notes(&run), [""; 0]);
+    let details = mail.run(["check", "--verbose"]).ok();
+    details.stderr_shows("behind the folder, which is no damage: 1 new, 1 gone, 1 changed");
 }
 
 #[test]
@@ -135,6 +158,116 @@ fn a_file_of_another_index_is_found() {
     mail.run(["check"]).fails_with(1).stdout_has("index id: found another one, expected the one in maildex.offsets");
     mail.remove("maildex.index.1");
     mail.run(["check"]).fails_with(1).stdout_has("maildex.index.1: offset 0: index: found no file");
+}
+
+#[test]
+fn headers_that_disagree_are_told_field_by_field() {
+    let mail = indexed();
+    mail.edit("maildex.index.1", |bytes| {
+        let record = bytes.first_chunk().expect("a record");
+        let own = Identity::decode(Kind::Index, record).expect("a good one");
+        let other = Identity { uid_validity: own.uid_validity + 1, uid_floor: 7, ..own };
+        bytes[..72].copy_from_slice(&other.encode(Kind::Index));
+    });
+    let text = mail.run(["check"]).fails_with(1).text();
+    let lines: Vec<_> = text.lines().collect();
+    let file = mail.file("maildex.index.1");
+    assert_eq!(
+        lines,
+        [(64, "uid_validity"), (68, "uid_floor")].map(|(at, field)| format!(
+            "{}: offset {at}: {field}: found another one, expected the one in maildex.offsets",
+            file.display()
+        ))
+    );
+}
+
+#[test]
+fn one_file_is_checked_without_the_other() {
+    for (lost, told) in [
+        ("maildex.offsets", "maildex.offsets: offset 0: offsets file: found no file"),
+        ("maildex.index.1", "maildex.index.1: offset 0: index: found no file"),
+    ] {
+        let mail = indexed();
+        mail.edit("maildex.offsets", |bytes| flip(bytes, STATUS));
+        mail.edit("maildex.index.1", |bytes| flip(bytes, FIRST_ENTRY + 30));
+        mail.remove(lost);
+        let run = mail.run(["check"]).fails_with(1).stdout_has(told);
+        let other = if lost == "maildex.offsets" { "hold no entry" } else { "status of slot 0: found" };
+        assert!(format!("{}{}", run.text(), run.errors()).contains(other), "{run}");
+    }
+    // A header that does not prove itself keeps nothing behind it from being looked at.
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        let mail = indexed();
+        mail.edit(name, |bytes| flip(bytes, 20));
+        mail.edit("maildex.index.1", |bytes| flip(bytes, FIRST_ENTRY + 30));
+        let run = mail.run(["check"]).fails_with(1).stdout_has("offset 12: header crc: found");
+        run.stdout_has("crc of the entry of UID 1");
+    }
+}
+
+#[test]
+fn words_that_do_not_fit_each_other_are_found() {
+    let finds = |at: usize, word: u64, expected: &str| {
+        let mail = indexed();
+        put(&mail, at, word);
+        mail.run(["check"]).fails_with(1).stdout_has(expected);
+    };
+    finds(COUNT, Number::encode(2), "offset 128: count: found 2, expected more than 2, for that slot holds UID 3");
+    finds(OLDEST, Number::encode(Number::MAX / 2 - 1), "oldest change: found 9007199254740990, expected at most");
+    finds(CHANGED, Number::encode(Number::MAX / 2 - 1), "change number of slot 0: found");
+    finds(COUNTER, Number::encode(1), "change number of the entry of UID 1: found");
+    finds(ACCOUNTED, Number::encode(1 << 40), "accounted bytes: found 1099511627776, expected at most");
+    let mail = indexed();
+    mail.edit("maildex.offsets", |bytes| flip(bytes, ACCOUNTED));
+    mail.run(["check"]).fails_with(1).stdout_has("offset 184: accounted bytes: found a wrong checksum");
+}
+
+#[test]
+fn a_word_against_the_name_is_damage_only_if_the_index_is_not_behind() {
+    let seen = Status::of_name(Sub::Cur, &Name::parse(b"x:2,S")).encode();
+    let gone = Status::of_name(Sub::Cur, &Name::parse(b"x:2,")).with(Status::EXPUNGED).encode();
+    for (at, word, found) in [
+        (STATUS, seen, "offset 4096: status of slot 0: found S, expected -, as the name has it: 1.host:2,"),
+        (STATUS + 8, gone, "2.host:2,: offset 0: mail: found no message with this base name"),
+        (INODE + 16, 1, "offset 20496: inode of slot 2: found 1, expected"),
+    ] {
+        let mail = indexed();
+        put(&mail, at, word);
+        mail.run(["check"]).ok();
+        mail.trust_stamps();
+        mail.run(["check"]).fails_with(1).stdout_has(found);
+        // Whoever changes the folder now leaves the index behind it, and nobody can tell any more.
+        mail.deliver("cur/4.host:2,", self::mail("mail 4"));
+        mail.run(["check"]).ok();
+        mail.run(["build", "--full"]).ok();
+        mail.assert_sound();
+    }
+    let mail = indexed();
+    mail.trust_stamps();
+    mail.assert_sound();
+}
+
+#[test]
+fn entries_that_no_slot_leads_to_are_noted() {
+    let mail = indexed();
+    let before = mail.own_files();
+    mail.deliver("cur/4.host:2,", self::mail("mail 4"));
+    mail.run(["build"]).ok();
+    // An older state of the offsets file, put back.
+    fs::write(mail.file("maildex.offsets"), &before["maildex.offsets"]).expect("put it back");
+    mail.run(["check"]).ok().stderr_has("1 entries that the offsets file does not know");
+    // The same where it claims to know them: then the UID would be given out again.
+    let len = fs::metadata(mail.file("maildex.index.1")).expect("stat").len();
+    put(&mail, ACCOUNTED, Number::encode(len));
+    mail.run(["check"]).fails_with(1).stdout_has("found 4, expected at most 3, the last UID of any slot");
+    // A sync program renames a mail: the slot goes to its second entry.
+    let mail = indexed();
+    let first = mail.own_files()["maildex.offsets"][ENTRY_AT..ENTRY_AT + 8].to_vec();
+    mail.rename("cur/1.host:2,", "cur/1.host,U=1:2,");
+    mail.run(["build"]).ok();
+    mail.run(["check", "-v"]).ok();
+    mail.edit("maildex.offsets", |bytes| bytes[ENTRY_AT..ENTRY_AT + 8].copy_from_slice(&first));
+    mail.run(["check"]).fails_with(1).stderr_has("an entry of UID 1 behind the one that its slot leads to, at 4096");
 }
 
 #[test]

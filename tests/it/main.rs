@@ -8,6 +8,7 @@ mod build_model;
 mod cat;
 mod changes;
 mod check;
+mod check_folder;
 mod cli;
 mod compact;
 mod compact_watch;

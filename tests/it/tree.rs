@@ -49,7 +49,7 @@ fn all_folders_are_built_counted_listed_and_checked() {
     run(&root, "list draft --exit-code").fails_with(1).stdout("");
     run(&root, "list flagged --exit-code").ok();
     run(&root, "list --uids").fails_with(2).stdout("");
-    assert_eq!(run(&root, "check").ok().text().lines().count(), 3);
+    run(&root, "check").ok().stdout(".\t2\t0\t0\n./.Sent.2026\t3\t0\t0\n./archive/2025\t2\t0\t0\n");
 }
 
 #[test]
@@ -61,7 +61,9 @@ fn one_broken_folder_does_not_stop_the_rest() {
         let run = run(&root, verb).fails_with(4).stderr_has("./.Sent.2026/maildex.offsets").stderr_has("hint: ");
         assert_eq!(run.text().lines().count(), lines, "{run}");
     }
-    run(&root, "check").fails_with(1).stdout_has("./archive/2025: 2 messages, no damage");
+    let check = run(&root, "check").fails_with(1).stderr_has("./.Sent.2026/maildex.offsets: offset 0: header: found");
+    assert_eq!(check.text(), ".\t2\t0\t0\n./.Sent.2026\t0\t1\t0\n./archive/2025\t2\t0\t0\n");
+    check.stderr_has("hint: maildex build ./.Sent.2026 --full");
     run(&root, "build").ok();
     run(&root, "check").ok();
 }
@@ -83,6 +85,32 @@ fn when_all_fail_alike_the_exit_status_says_how() {
     let mut count = Command::new(maildex());
     root.finish(count.args(["count", "-r"]).arg(empty.path())).fails_with(3).stderr_has("no mail folder");
     root.finish(Command::new(maildex()).args(["count", "-r", "/nowhere"])).fails_with(3).stderr_has("/nowhere");
+}
+
+#[test]
+fn on_a_terminal_checks_are_a_table_with_totals() {
+    if !installed("script") {
+        skipped("the table of checks", "install bsdutils");
+        return;
+    }
+    let root = tree();
+    run(&root, "build").ok();
+    root.rename("cur/1.host:2,", "cur/1.host:2,SF");
+    fs::write(root.file(".Sent.2026/maildex.offsets"), "").expect("break it");
+    let mut script = Command::new("script");
+    let command = format!("stty cols 60; {} check -q -r .", maildex().display());
+    script.args(["-qec", &command, "/dev/null"]).current_dir(root.path());
+    let text = root.finish(&mut script).fails_with(1).text();
+    let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    for row in [
+        vec!["folder", "messages", "damage", "notes"],
+        vec![".", "2", "0", "1"],
+        vec!["./.Sent.2026", "0", "1", "0"],
+        vec!["./archive/2025", "2", "0", "0"],
+        vec!["total", "4", "1", "1"],
+    ] {
+        assert!(words.contains(&row), "{row:?} in {text}");
+    }
 }
 
 #[test]
