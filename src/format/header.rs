@@ -217,7 +217,7 @@ const _: () = assert!(offset_of!(HeaderPage, stamp_new) == 192 && offset_of!(Hea
 const _: () = assert!(offset_of!(HeaderPage, born) == 320);
 
 /// The words of the header page behind the record, by name. Of boot id and stamps each word is one of its own.
-pub const PAGE: [Field; 25] = {
+pub const PAGE: [Field; 27] = {
     const fn stamp(at: usize, names: [&'static str; 7]) -> [Field; 7] {
         let [dev, ino, btime, mtime, ctime, settled, crc] = names;
         [
@@ -280,6 +280,8 @@ pub const PAGE: [Field; 25] = {
         of_cur[5],
         of_cur[6],
         Field::new("zero", offset_of!(HeaderPage, stamp_cur) + 56, 8, Form::Zero),
+        Field::new("born", offset_of!(HeaderPage, born), 8, Form::Signed),
+        Field::new("born.crc", offset_of!(HeaderPage, born) + 8, 8, Form::Hex),
         Field::new("zero", offset_of!(HeaderPage, rest), HEADER_LEN - offset_of!(HeaderPage, rest), Form::Zero),
     ]
 };
@@ -301,6 +303,8 @@ pub mod at {
     pub const MARKS: u64 = offset_of!(HeaderPage, marks) as u64;
     /// Of the boot id.
     pub const BOOT: u64 = offset_of!(HeaderPage, boot) as u64;
+    /// Of the birth.
+    pub const BORN: u64 = offset_of!(HeaderPage, born) as u64;
     /// Of the stamps of `new/` and `cur/`.
     pub const STAMPS: [u64; 2] = [offset_of!(HeaderPage, stamp_new) as u64, offset_of!(HeaderPage, stamp_cur) as u64];
 }
@@ -459,6 +463,11 @@ impl HeaderPage {
     /// When the offsets file was born; `None` if that was not to be known.
     pub fn born(&self) -> Option<i64> {
         checked(&self.born).map(|[born_ns]| born_ns as i64)
+    }
+
+    /// Whether no birth was ever written.
+    pub fn has_no_birth(&self) -> bool {
+        self.born.iter().all(|word| word.load() == 0)
     }
 
     /// Says which file this is.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::dir::Dir;
+use crate::dir::{Dir, born_ns};
 use crate::error::{Damage, Error, Result};
 use crate::format::block::Block;
 use crate::format::entry::{BadEntry, Entry, Seal};
@@ -13,7 +13,7 @@ use crate::format::header::{HeaderPage, Identity, Kind, RECORD};
 use crate::index::generation::generations;
 use crate::index::open::{read_identity, too_short};
 use crate::index::walk::copy_entry;
-use crate::index::{OFFSETS, describe, index_name};
+use crate::index::{OFFSETS, describe, index_name, is_copy};
 use crate::map::{IndexMap, OffsetsMap};
 
 /// Tries while the files are replaced under us.
@@ -201,6 +201,11 @@ impl AsIs {
     /// Length of the offsets file in bytes, as it is now.
     pub fn offsets_len(&self) -> Option<u64> {
         self.offsets.as_ref()?.0.metadata().ok().map(|meta| meta.len())
+    }
+
+    /// Whether the offsets file is a copy that no writer has taken over.
+    pub fn is_copy(&self) -> bool {
+        self.offsets.as_ref().is_some_and(|(file, map)| is_copy(map.header(), born_ns(file)))
     }
 
     /// What proves entries, and the index file.

@@ -99,11 +99,20 @@ impl Check<'_> {
         let Some(header) = self.header() else { return };
         let path = self.index.offsets_path();
         let marks = header.marks().unwrap_or(Marks::COMPLETE);
-        let has_boot = header.boot().is_some();
+        let (has_boot, has_birth) = (header.boot().is_some(), header.born().is_some() || header.has_no_birth());
         let torn = Sub::ALL.map(|sub| header.stamp(sub).is_none() && !header.has_no_stamp(sub));
         if !has_boot {
             let what = "boot id of the last writer: torn, as by a crash; the next build recovers";
             self.note("torn", path.clone(), Some(at::BOOT), what);
+        }
+        if !has_birth {
+            let what = "birth of the offsets file: torn, as by a crash; the next build writes it again";
+            self.note("torn", path.clone(), Some(at::BORN), what);
+        }
+        if self.index.is_copy() {
+            let what =
+                "a copy, of another folder's index or from a back-up; the next build takes it over, and skips UIDs";
+            self.note_with("copy", path.clone(), Some(at::BORN), what, Some(self.build()));
         }
         for (sub, is_torn) in Sub::ALL.into_iter().zip(torn) {
             if is_torn {
