@@ -37,6 +37,9 @@ _maildex() {
             maildex,demo)
                 cmd="maildex__subcmd__demo"
                 ;;
+            maildex,dump)
+                cmd="maildex__subcmd__dump"
+                ;;
             maildex,flag)
                 cmd="maildex__subcmd__flag"
                 ;;
@@ -81,6 +84,9 @@ _maildex() {
                 ;;
             maildex__subcmd__help,demo)
                 cmd="maildex__subcmd__help__subcmd__demo"
+                ;;
+            maildex__subcmd__help,dump)
+                cmd="maildex__subcmd__help__subcmd__dump"
                 ;;
             maildex__subcmd__help,flag)
                 cmd="maildex__subcmd__help__subcmd__flag"
@@ -173,7 +179,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --index-dir --help --version build list count show cat flag inc changes replace compact watch check lock demo help"
+            opts="-q -h -V --quiet --index-dir --help --version build list count show cat flag inc changes replace compact watch check dump lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -352,6 +358,24 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__dump)
+            opts="-q -h --header --blocks --entries --json --quiet --index-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__flag)
             opts="-0 --root --batch --null --query --dry-run --wait --json --quiet --help --index-dir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -383,7 +407,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count show cat flag inc changes replace compact watch check lock demo help"
+            opts="build list count show cat flag inc changes replace compact watch check dump lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -481,6 +505,20 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help__subcmd__demo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__dump)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

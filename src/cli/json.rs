@@ -21,6 +21,7 @@ use maildex::ops::build::Report;
 use maildex::ops::changes::{Event, Token};
 use maildex::ops::check::{Checked, Finding};
 use maildex::ops::compact::Done;
+use maildex::ops::dump::{Part, Shown};
 use maildex::ops::names::Names;
 use maildex::ops::rename::Renamed;
 use serde::Serialize;
@@ -405,6 +406,48 @@ pub fn checked(out: &mut impl Write, folder: &Path, checked: &Checked) -> io::Re
     let Checked { messages, damage, notes } = *checked;
     let (v, folder) = (VERSION, folder.to_string_lossy());
     line(out, &CheckedRecord { v, folder, finding: "summary", messages, damage, notes })
+}
+
+/// A field of a file, as `dump` shows it.
+#[derive(Serialize)]
+struct FieldRecord<'a> {
+    v: u8,
+    folder: Cow<'a, str>,
+    file: &'a str,
+    offset: u64,
+    length: u64,
+    part: &'static str,
+    slot: Option<u32>,
+    uid: Option<u32>,
+    field: &'a str,
+    value: &'a str,
+    damage: Option<&'a str>,
+}
+
+/// Prints a field of a file.
+pub fn field(out: &mut impl Write, folder: &Path, shown: &Shown<'_>) -> io::Result<()> {
+    let (part, slot, uid) = match shown.part {
+        Part::Header => ("header", None, None),
+        Part::Slot(no) => ("slot", Some(no), None),
+        Part::Entry(uid) => ("entry", None, Some(uid)),
+        Part::Gap => ("gap", None, None),
+    };
+    line(
+        out,
+        &FieldRecord {
+            v: VERSION,
+            folder: folder.to_string_lossy(),
+            file: shown.file,
+            offset: shown.at,
+            length: shown.len,
+            part,
+            slot,
+            uid,
+            field: shown.field,
+            value: &shown.value,
+            damage: shown.damage.as_deref(),
+        },
+    )
 }
 
 /// A folder's lock, as scripts get it.

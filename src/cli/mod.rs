@@ -7,6 +7,7 @@ mod check;
 mod compact;
 mod count;
 mod demo;
+mod dump;
 mod exit;
 mod flag;
 #[cfg(feature = "generate")]
@@ -78,6 +79,7 @@ enum Verb {
     Compact(compact::Args),
     Watch(watch::Args),
     Check(check::Args),
+    Dump(dump::Args),
     Lock(lock::Args),
     #[command(hide = true)]
     LockGuard(lock::guard::Args),
@@ -102,6 +104,7 @@ impl Verb {
             Verb::Compact(args) => compact::run(args, out),
             Verb::Watch(args) => watch::run(args, out),
             Verb::Check(args) => check::run(args, out),
+            Verb::Dump(args) => dump::run(args, out),
             Verb::Lock(args) => lock::run(args, out),
             Verb::LockGuard(args) => lock::guard::run(args, out),
             Verb::Demo(args) => demo::run(args, out),
@@ -124,6 +127,7 @@ impl Verb {
             Verb::Compact(args) => &args.folder,
             Verb::Watch(args) => &args.folders[0],
             Verb::Check(args) => &args.folders[0],
+            Verb::Dump(args) => &args.folder,
             Verb::Lock(args) => args.folder(),
             Verb::LockGuard(args) => &args.hold.folder,
             Verb::Demo(args) => &args.dir,

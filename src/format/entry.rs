@@ -72,6 +72,19 @@ pub const HEAD: [Field; 11] = [
 
 const _: () = assert!(are_whole(&HEAD, 0, HEAD_LEN));
 
+/// What the bits of an entry say.
+pub fn bit_names(bits: u16) -> Vec<String> {
+    let cut = Fields((bits & CUT_BITS) as u8);
+    let others = [
+        (UNREADABLE, "unreadable"),
+        (PLACEHOLDER, "placeholder"),
+        (REPLY_IS_LAST_REFERENCE, "reply_is_last_reference"),
+        (HAS_WAS_UID, "has_was_uid"),
+    ];
+    let cut = cut.names().map(|name| format!("{name}_cut"));
+    cut.chain(others.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| name.to_string())).collect()
+}
+
 /// What the strings behind the fixed part are, in their order.
 pub const STRING_NAMES: [&str; STRINGS] =
     ["base", "subject", "from", "to", "cc", "message_id", "in_reply_to", "references"];
@@ -322,6 +335,13 @@ impl Seal {
             len @ ENTRY_MIN..=ENTRY_MAX if len.is_multiple_of(ALIGN as usize) => Ok(len),
             _ => Err(BadEntry::Len(claimed.into())),
         }
+    }
+
+    /// The bytes of what begins as an entry, as many as it claims to have.
+    pub fn claimed<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], BadEntry> {
+        let head = bytes.first_chunk().ok_or(BadEntry::Len(bytes.len() as u32))?;
+        let len = self.claimed_len(head)?;
+        bytes.get(..len).ok_or(BadEntry::Len(len as u32))
     }
 
     /// Reads an entry from a private copy of its bytes; only what passed every check comes back.

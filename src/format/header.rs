@@ -61,7 +61,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn magic(self) -> [u8; 8] {
+    /// The bytes that it begins with.
+    pub const fn magic(self) -> [u8; 8] {
         match self {
             Kind::Index => *b"MDXINDEX",
             Kind::Offsets => *b"MDXOFFST",
@@ -312,6 +313,10 @@ pub mod at {
 /// State of the whole index, see the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marks(u64);
+
+/// The names of marks, by their bit.
+pub const MARK_NAMES: [(u64, &str); 3] =
+    [(Marks::WRITING.0, "writing"), (Marks::COMPLETE.0, "complete"), (Marks::FAILED.0, "failed")];
 
 impl Marks {
     /// Nothing.

@@ -111,7 +111,7 @@ impl Status {
     }
 }
 
-/// The letters, and the names of the bits that are set: `FS NEW NO_INFO`; `-` for no letter.
+/// The letters, and the names of the bits that are set: `FS NEW NO_INFO`; `none` for nothing.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [(Status, &str); 6] = [
@@ -122,11 +122,11 @@ impl fmt::Display for Status {
             (Status::UNREADABLE, "UNREADABLE"),
             (Status::EMPTY, "EMPTY"),
         ];
-        match self.flags() {
-            Flags::NONE => f.write_str("-")?,
-            flags => flags.fmt(f)?,
-        }
-        NAMES.iter().filter(|(bit, _)| self.has(*bit)).try_for_each(|(_, name)| write!(f, " {name}"))
+        let flags = self.flags().to_string();
+        let names = NAMES.iter().filter(|(bit, _)| self.has(*bit)).map(|(_, name)| *name);
+        let words: Vec<_> = Some(&*flags).filter(|flags| !flags.is_empty()).into_iter().chain(names).collect();
+        f.write_str(if words.is_empty() { "none" } else { "" })?;
+        f.write_str(&words.join(" "))
     }
 }
 

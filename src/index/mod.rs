@@ -317,6 +317,10 @@ pub enum Column {
 }
 
 impl Column {
+    /// All of them, in their order.
+    pub const ALL: [Column; block::COLUMNS.len()] =
+        [Column::Status, Column::Changed, Column::EntryAt, Column::Hash, Column::Inode, Column::Uid];
+
     /// Its place in the block.
     pub const fn field(self) -> &'static Field {
         &block::COLUMNS[self as usize]

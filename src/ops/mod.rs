@@ -7,6 +7,7 @@ pub mod check;
 pub mod compact;
 pub mod count;
 pub mod demo;
+pub mod dump;
 pub mod flag;
 pub mod inc;
 pub mod list;

@@ -227,7 +227,7 @@ fn a_word_against_the_name_is_damage_only_if_the_index_is_not_behind() {
     let seen = Status::of_name(Sub::Cur, &Name::parse(b"x:2,S")).encode();
     let gone = Status::of_name(Sub::Cur, &Name::parse(b"x:2,")).with(Status::EXPUNGED).encode();
     for (at, word, found) in [
-        (STATUS, seen, "offset 4096: status of slot 0: found S, expected -, as the name has it: 1.host:2,"),
+        (STATUS, seen, "offset 4096: status of slot 0: found S, expected none, as the name has it: 1.host:2,"),
         (STATUS + 8, gone, "2.host:2,: offset 0: mail: found no message with this base name"),
         (INODE + 16, 1, "offset 20496: inode of slot 2: found 1, expected"),
     ] {

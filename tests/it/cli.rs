@@ -17,6 +17,7 @@ const VERBS: &[(&str, &str)] = &[
     ("compact", "Rewrite the index without its dead entries"),
     ("watch", "Keep indexes up to date, and print what happens to the mail"),
     ("check", "Look for damage in the index of a folder, and change nothing"),
+    ("dump", "Print the files of an index as they are, field by field"),
 ];
 
 fn run(arguments: &[&str]) -> Run {

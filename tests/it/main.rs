@@ -17,6 +17,7 @@ mod copies;
 mod count;
 mod crash;
 mod demo;
+mod dump;
 mod flag;
 mod flag_beside;
 mod format;
