@@ -179,7 +179,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --index-dir --help --version build list count show cat flag inc changes replace compact watch check dump lock demo help"
+            opts="-q -h -V --quiet --index-dir --color --help --version build list count show cat flag inc changes replace compact watch check dump lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -187,6 +187,10 @@ _maildex() {
             case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -197,7 +201,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__build)
-            opts="-r -q -h --full --accept-removals --recursive --wait --json --quiet --index-dir --help"
+            opts="-r -q -h --full --accept-removals --recursive --wait --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -211,6 +215,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -219,7 +227,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__cat)
-            opts="-r -0 -q -h --root --null --no-refresh --quiet --index-dir --help"
+            opts="-r -0 -q -h --root --null --no-refresh --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -237,6 +245,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -245,7 +257,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__changes)
-            opts="-q -h --since --state --json --no-refresh --quiet --index-dir --help"
+            opts="-q -h --since --state --json --no-refresh --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -263,6 +275,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -271,7 +287,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__check)
-            opts="-r -v -q -h --recursive --deep --json --verbose --quiet --index-dir --help"
+            opts="-r -v -q -h --recursive --deep --json --verbose --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -279,6 +295,10 @@ _maildex() {
             case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -289,7 +309,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__compact)
-            opts="-r -q -h --if-dead --wait --force --recursive --json --quiet --index-dir --help"
+            opts="-r -q -h --if-dead --wait --force --recursive --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -307,6 +327,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -315,7 +339,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__count)
-            opts="-r -q -h --recursive --no-refresh --quiet --index-dir --help"
+            opts="-r -q -h --recursive --no-refresh --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -323,6 +347,10 @@ _maildex() {
             case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -333,7 +361,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__demo)
-            opts="-q -h --messages --wait --quiet --index-dir --help"
+            opts="-q -h --messages --wait --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -351,6 +379,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -359,7 +391,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__dump)
-            opts="-q -h --header --blocks --entries --json --quiet --index-dir --help"
+            opts="-q -h --header --blocks --entries --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -367,6 +399,10 @@ _maildex() {
             case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -377,7 +413,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__flag)
-            opts="-0 --root --batch --null --query --dry-run --wait --json --quiet --help --index-dir"
+            opts="-0 --root --batch --null --query --dry-run --wait --json --quiet --help --index-dir --color"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -397,6 +433,10 @@ _maildex() {
                     ;;
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -729,7 +769,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__inc)
-            opts="-q -h --wait --json --quiet --index-dir --help"
+            opts="-q -h --wait --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -743,6 +783,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -751,14 +795,18 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__list)
-            opts="-r -0 -q -h --recursive --json --paths --uids --null --sort --reverse --limit --last --exit-code --no-refresh --quiet --index-dir --help"
+            opts="-r -0 -q -h --recursive --json --paths --uids --format --null --threads --sort --reverse --limit --last --exit-code --no-refresh --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --sort)
-                    COMPREPLY=($(compgen -W "uid date arrival size from subject" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "uid date arrival size from subject thread" -- "${cur}"))
                     return 0
                     ;;
                 --limit)
@@ -773,6 +821,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -781,7 +833,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__lock)
-            opts="-q -h --quiet --index-dir --help run acquire release status wanted break help"
+            opts="-q -h --quiet --index-dir --color --help run acquire release status wanted break help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -789,6 +841,10 @@ _maildex() {
             case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -799,7 +855,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__lock__subcmd__acquire)
-            opts="-q -h --wait --reason --on-request --with-dovecot --pid --quiet --index-dir --help"
+            opts="-q -h --wait --reason --on-request --with-dovecot --pid --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -825,6 +881,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -833,7 +893,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__lock__subcmd__break)
-            opts="-q -h --if-stale --quiet --index-dir --help"
+            opts="-q -h --if-stale --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -841,6 +901,10 @@ _maildex() {
             case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -963,7 +1027,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__lock__subcmd__release)
-            opts="-q -h --quiet --index-dir --help"
+            opts="-q -h --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -971,6 +1035,10 @@ _maildex() {
             case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -981,7 +1049,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__lock__subcmd__run)
-            opts="-E -q -h --wait --reason --on-request --with-dovecot --conflict-exit-code --close --quiet --index-dir --help"
+            opts="-E -q -h --wait --reason --on-request --with-dovecot --conflict-exit-code --close --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1011,6 +1079,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1019,7 +1091,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__lock__subcmd__status)
-            opts="-q -h --json --quiet --index-dir --help"
+            opts="-q -h --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1027,6 +1099,10 @@ _maildex() {
             case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1037,7 +1113,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__lock__subcmd__wanted)
-            opts="-q -h --quiet --index-dir --help"
+            opts="-q -h --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1045,6 +1121,10 @@ _maildex() {
             case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1055,7 +1135,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__replace)
-            opts="-q -h --wait --json --quiet --index-dir --help"
+            opts="-q -h --wait --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1069,6 +1149,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1077,7 +1161,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__show)
-            opts="-r -0 -q -h --root --null --no-refresh --json --quiet --index-dir --help"
+            opts="-r -0 -q -h --root --null --no-refresh --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1095,6 +1179,10 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1103,7 +1191,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__watch)
-            opts="-r -q -h --recursive --since --once --exec --json --quiet --index-dir --help"
+            opts="-r -q -h --recursive --since --once --exec --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1119,6 +1207,10 @@ _maildex() {
                     ;;
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_maildex_global_optspecs
-    string join \n q/quiet index-dir= h/help V/version
+    string join \n q/quiet index-dir= color= h/help V/version
 end
 
 function __fish_maildex_needs_command
@@ -25,6 +25,9 @@ function __fish_maildex_using_subcommand
 end
 
 complete -c maildex -n "__fish_maildex_needs_command" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_needs_command" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_needs_command" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_needs_command" -s V -l version -d 'Print version'
@@ -46,38 +49,53 @@ complete -c maildex -n "__fish_maildex_needs_command" -f -a "demo" -d 'Make a fo
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand build" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l full -d 'List both directories, even if they seem unchanged'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l accept-removals -d 'Believe it when most of the mail is gone at once'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l json -d 'Print what was done as one JSON object'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c maildex -n "__fish_maildex_using_subcommand list" -l sort -d 'By what to order' -r -f -a "uid\t'Order in which the index met them'
-date\t'Date: field'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l format -d 'Text with fields in braces: \'{uid} {flags} {subject:40}\'' -r
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l sort -d 'By what to order; uid unless --threads is given, then date' -r -f -a "uid\t'Order in which the index met them'
+date\t'Date: field; time of delivery where there is none'
 arrival\t'When the mail was delivered'
 size\t'Bytes'
-from\t'Sender'
-subject\t'Subject, without Re:'"
+from\t'Name of the sender, or address where there is none'
+subject\t'Subject, without Re: and the like'
+thread\t'Threads by the date of their first mail'"
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l limit -d 'No more than N, from the start' -r
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l last -d 'No more than N, from the end' -r
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand list" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l json -d 'One JSON object a message'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l paths -d 'The path of each message\'s file'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l uids -d 'The UID of each message'
-complete -c maildex -n "__fish_maildex_using_subcommand list" -s 0 -l null -d 'End each path or UID with a NUL, for xargs -0'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -s 0 -l null -d 'End each path, UID or text of a template with a NUL, for xargs -0'
+complete -c maildex -n "__fish_maildex_using_subcommand list" -l threads -d 'By threads: each mail below the one that it answers'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l reverse -d 'Order from the other end'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l exit-code -d 'Exit with 1 if there is none'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand count" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand count" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand count" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand show" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand show" -s 0 -l null -d 'On standard input each MSG ends with a NUL, as find -print0 has it'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -l json -d 'One JSON object a message'
@@ -85,6 +103,9 @@ complete -c maildex -n "__fish_maildex_using_subcommand show" -s q -l quiet -d '
 complete -c maildex -n "__fish_maildex_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand cat" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s 0 -l null -d 'On standard input each MSG ends with a NUL, as find -print0 has it'
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s q -l quiet -d 'Print results and errors only'
@@ -93,6 +114,9 @@ complete -c maildex -n "__fish_maildex_using_subcommand flag" -l root -d 'In FOL
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l query -d 'All messages that match; comes last and takes all words that follow' -r
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l batch -d 'Read lines of SPEC, blanks and MSG from standard input'
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -s 0 -l null -d 'On standard input each MSG, or each SPEC and MSG, ends with a NUL'
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l dry-run -d 'Change nothing, and print what the names would be'
@@ -101,24 +125,36 @@ complete -c maildex -n "__fish_maildex_using_subcommand flag" -l quiet -d 'Print
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l help -d 'Print help'
 complete -c maildex -n "__fish_maildex_using_subcommand inc" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand inc" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand inc" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand inc" -l json -d 'One JSON object a message'
 complete -c maildex -n "__fish_maildex_using_subcommand inc" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand inc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l since -d 'Print what changed since this token; 0 for everything that there is' -r
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l state -d 'Keep the token in this file, and write the new one when everything has been printed. Where there is no such file yet, all messages are new' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand changes" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l json -d 'One JSON object an event'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand changes" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand replace" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -l json -d 'One JSON object'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l if-dead -d 'Do nothing unless this share of the index is dead' -r
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l wait -d 'How long to wait for the lock, and how long for others to close: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand compact" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l force -d 'Go on even if others have not closed: they find the new files by themselves'
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l json -d 'Print what was done as one JSON object'
@@ -127,12 +163,18 @@ complete -c maildex -n "__fish_maildex_using_subcommand compact" -s h -l help -d
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l since -d 'Begin with what changed since this token; of several folders each can have one. 0 for everything that there is' -r
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l exec -d 'Run this with sh for each event, before it is printed, with MAILDEX_EVENT, MAILDEX_FOLDER, MAILDEX_UID, MAILDEX_WAS_UID, MAILDEX_DIR, MAILDEX_FLAGS, MAILDEX_PATH and MAILDEX_TOKEN in its environment. What it prints goes to standard error' -r
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand watch" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l once -d 'End when something has happened and was printed'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l json -d 'One JSON object an event'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand check" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -l deep -d 'Read every mail again, and compare it with what the index has'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -l json -d 'One JSON object for each finding, and one for each folder'
@@ -140,6 +182,9 @@ complete -c maildex -n "__fish_maildex_using_subcommand check" -s v -l verbose -
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand dump" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand dump" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand dump" -l header -d 'The headers of both files'
 complete -c maildex -n "__fish_maildex_using_subcommand dump" -l blocks -d 'The blocks of the offsets file, slot by slot'
 complete -c maildex -n "__fish_maildex_using_subcommand dump" -l entries -d 'The entries of the index file'
@@ -147,6 +192,9 @@ complete -c maildex -n "__fish_maildex_using_subcommand dump" -l json -d 'One JS
 complete -c maildex -n "__fish_maildex_using_subcommand dump" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand dump" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_seen_subcommand_from run acquire release status wanted break help" -f -a "run" -d 'Run a command that holds the lock of a folder'
@@ -161,6 +209,9 @@ complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l on-request -d 'Send this signal when somebody asks for the lock: TERM, USR1, ...' -r
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -s E -l conflict-exit-code -d 'Exit status if the lock is not to be had' -r
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l with-dovecot -d 'Keep Dovecot away, too: hold its dovecot-uidlist.lock'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l close -d 'COMMAND does not inherit the lock: it then ends with this process'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print results and errors only'
@@ -170,20 +221,35 @@ complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l on-request -d 'Send this signal when somebody asks for the lock: TERM, USR1, ...' -r
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l pid -d 'The process that the lock is for; if not given the one that runs this, if that is a shell' -r
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -l with-dovecot -d 'Keep Dovecot away, too: hold its dovecot-uidlist.lock'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from acquire" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from release" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from release" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from release" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from status" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from status" -l json -d 'Print it as one JSON object'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from wanted" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from wanted" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from wanted" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from wanted" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from break" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from break" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from break" -l if-stale -d 'Leave a lock that is held alone, without a word and with exit status 0'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from break" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from break" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -197,6 +263,9 @@ complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l messages -d 'How many messages, up to a million' -r
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand demo" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count show cat flag inc changes replace compact watch check dump lock demo help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'

@@ -233,17 +233,17 @@ impl Threads {
         let mut entries = snapshot.index().entries()?;
         let mut linker = Linker::default();
         for slot in snapshot.slots() {
-            let is_live = slot.status().is_ok_and(|status| !status.has(Status::EXPUNGED));
-            match is_live.then(|| entries.read(&slot)) {
-                Some(Ok(entry)) => {
+            let is_gone = slot.status().map(|status| status.has(Status::EXPUNGED));
+            match is_gone.and_then(|is_gone| if is_gone { Ok(None) } else { entries.read(&slot).map(Some) }) {
+                Ok(None) => linker.skip(),
+                Ok(Some(entry)) => {
                     let (message_id, in_reply_to, references) = (entry.message_id, entry.in_reply_to, entry.references);
                     linker.add(Ids { message_id, in_reply_to, references });
                 }
-                Some(Err(error)) => {
+                Err(error) => {
                     bad(error);
                     linker.add(Ids::default());
                 }
-                None => linker.skip(),
             }
         }
         Ok(linker.finish())
@@ -265,27 +265,29 @@ impl Threads {
     }
 
     /// Puts messages in the order of their threads: each behind the one it answers, siblings as they come, and threads
-    /// in the order of their topmost messages. What is not `listed` leaves no gap: its children move up.
+    /// in the order of their topmost messages. What is not `listed` leaves no gap: its children move up. Numbers of no
+    /// message are left out.
     pub fn arrange(&self, listed: &[u32]) -> Vec<Place> {
         let count = self.parent.len();
+        let listed = || listed.iter().copied().filter(|&number| self.first(number).is_some());
         let mut is_listed = vec![false; count];
-        for &number in listed {
+        for number in listed() {
             is_listed[number as usize] = true;
         }
         let above = nearest(&self.parent, |number| is_listed[number as usize]);
         // Of each message, and of each thread by its first, the first and the next in a chain of siblings. Built from
         // the end, so that nothing need be searched.
         let (mut child, mut top, mut next) = (vec![NONE; count], vec![NONE; count], vec![NONE; count]);
-        for &number in listed.iter().rev() {
+        for number in listed().rev() {
             let head = match above[number as usize] {
                 NONE => &mut top[self.first[number as usize] as usize],
                 parent => &mut child[parent as usize],
             };
             next[number as usize] = std::mem::replace(head, number);
         }
-        let mut places = Vec::with_capacity(listed.len());
+        let mut places = Vec::new();
         let mut path = Vec::new();
-        for &number in listed {
+        for number in listed() {
             let first = self.first[number as usize] as usize;
             if above[number as usize] != NONE || top[first] != number {
                 continue; // comes with its thread
@@ -409,6 +411,7 @@ mod tests {
         assert_eq!(drawn(&all, &[5, 3, 2, 0]), "5 | 0 .3+ .2");
         assert_eq!(drawn(&all, &[2, 3, 5]), "2+ 3 | 5");
         assert_eq!((all.first(3), all.parent(3), all.first(5)), (Some(0), Some(1), Some(4)));
+        assert_eq!(drawn(&threads(&[("a", ""), ("-", "")]), &[1, 0, 7]), "0", "what is gone");
         assert!(all.are_together(3, 0) && !all.are_together(3, 4) && !all.are_together(99, 99));
     }
 

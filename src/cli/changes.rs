@@ -1,7 +1,7 @@
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use jiff::tz::TimeZone;
 use maildex::Error;
 use maildex::maildir::Sub;
 use maildex::ops::changes::{Event, Token, changes};
@@ -10,7 +10,8 @@ use crate::cli::exit::Exit;
 use crate::cli::json::{Records, cannot_write};
 use crate::cli::output::Output;
 use crate::cli::state::State;
-use crate::cli::{list, reading, text};
+use crate::cli::view::View;
+use crate::cli::{reading, text};
 
 /// The script is in the README, too, and a test runs it.
 const EXAMPLES: &str = concat!(
@@ -65,7 +66,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         (None, None) => (None, None),
     };
     let mut folder = reading::open(&args.folder, !args.no_refresh, out)?;
-    let mut events = Events::new(Records::new(&args.folder, &mut folder)?, args.json, out.width());
+    let mut events = Events::new(Records::new(&args.folder, &mut folder)?, args.json, out);
     let snapshot = folder.complete_index()?.snapshot()?;
     let Some(since) = since else {
         let now = Token::of(&snapshot);
@@ -100,21 +101,21 @@ pub struct Events {
     records: Records,
     style: Style,
     /// For a column of its own, where there may be several.
-    folder: Option<String>,
+    folder: Option<PathBuf>,
 }
 
 enum Style {
     Json,
     Tabs,
-    Columns { width: usize, zone: TimeZone },
+    Columns(View),
 }
 
 impl Events {
-    /// In columns for a terminal of this width.
-    pub fn new(records: Records, json: bool, width: Option<usize>) -> Events {
-        let style = match width {
+    /// In columns where they are for people.
+    pub fn new(records: Records, json: bool, out: &Output) -> Events {
+        let style = match out.width() {
             _ if json => Style::Json,
-            Some(width) => Style::Columns { width, zone: TimeZone::system() },
+            Some(width) => Style::Columns(View::new(width, None, out.has_colour()).narrower(8)),
             None => Style::Tabs,
         };
         Events { records, style, folder: None }
@@ -122,7 +123,7 @@ impl Events {
 
     /// With a column for the folder.
     pub fn of(self, folder: &Path) -> Events {
-        Events { folder: Some(folder.to_string_lossy().into_owned()), ..self }
+        Events { folder: Some(folder.to_path_buf()), ..self }
     }
 
     /// Directory and path of the message; `None` if it is gone.
@@ -133,22 +134,20 @@ impl Events {
     /// One line.
     pub fn print(&mut self, out: &mut impl Write, event: &Event<'_>) -> Result<(), Error> {
         let kind = event.kind.as_str();
-        match &self.style {
+        match &mut self.style {
             Style::Json => self.records.event(out, event),
-            Style::Columns { width, zone } => {
-                let rest = list::columns(&event.message, width.saturating_sub(8), zone);
-                writeln!(out, "{kind:8}{}", rest.trim_end()).map_err(cannot_write)
-            }
+            Style::Columns(view) => writeln!(out, "{kind:8}{}", view.line(&event.message, None)).map_err(cannot_write),
             Style::Tabs => {
                 let place = self.place(event)?;
-                let (sub, path) = place.map(|(sub, path)| (sub.as_str(), path.to_string_lossy().into_owned())).unzip();
+                let (sub, path) = place.map(|(sub, path)| (sub.as_str(), path)).unzip();
                 let flags = if sub.is_some() { event.message.status.flags().to_string() } else { String::new() };
                 let was_uid = event.was_uid.map(|uid| uid.to_string()).unwrap_or_default();
                 let (uid, token) = (event.message.uid.to_string(), event.token.to_string());
                 let (sub, path) = (sub.unwrap_or_default(), path.unwrap_or_default());
-                let folder = self.folder.as_deref();
-                row(out, [kind, &uid, &was_uid, sub, &flags, &path, &token].into_iter().chain(folder))
-                    .map_err(cannot_write)
+                let path = path.as_os_str().as_bytes();
+                let fields = [kind, &uid, &was_uid, sub, &flags].map(str::as_bytes);
+                let folder = self.folder.as_ref().map(|folder| folder.as_os_str().as_bytes());
+                row(out, fields.into_iter().chain([path, token.as_bytes()]).chain(folder)).map_err(cannot_write)
             }
         }
     }
@@ -157,18 +156,18 @@ impl Events {
     fn end(&self, out: &mut impl Write, token: &Token) -> io::Result<()> {
         match self.style {
             Style::Json => self.records.token(out, token),
-            Style::Columns { .. } => writeln!(out, "token   {token}"),
-            Style::Tabs => row(out, ["token", "", "", "", "", "", &token.to_string()]),
+            Style::Columns(_) => writeln!(out, "token   {token}"),
+            Style::Tabs => row(out, [&b"token"[..], b"", b"", b"", b"", b"", token.to_string().as_bytes()]),
         }
     }
 }
 
-fn row<'f>(out: &mut impl Write, fields: impl IntoIterator<Item = &'f str>) -> io::Result<()> {
+fn row<'f>(out: &mut impl Write, fields: impl IntoIterator<Item = &'f [u8]>) -> io::Result<()> {
     for (n, field) in fields.into_iter().enumerate() {
         if n > 0 {
             out.write_all(b"\t")?;
         }
-        text::field(out, field)?;
+        text::bytes(out, field, false)?;
     }
     out.write_all(b"\n")
 }

@@ -1,3 +1,4 @@
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -50,7 +51,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         let counts = counts(&open(path, out)?.complete_index()?.snapshot()?, &query)?;
         if out.width().is_none() {
             let Counts { total, unseen, flagged } = counts;
-            text::field(out.stdout(), &path.to_string_lossy())?;
+            text::bytes(out.stdout(), path.as_os_str().as_bytes(), false)?;
             out.line(format_args!("\t{total}\t{unseen}\t{flagged}"))?;
         }
         rows.push((path.to_path_buf(), counts));

@@ -3,7 +3,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use maildex::Error;
 use maildex::format::Uid;
 use maildex::lock::Owner;
@@ -16,8 +15,9 @@ use crate::cli::build::{self, Bar};
 use crate::cli::exit::Exit;
 use crate::cli::json::cannot_write;
 use crate::cli::output::Output;
+use crate::cli::view::View;
 use crate::cli::waiting::{self, Waiting};
-use crate::cli::{list, shell, signals, terminal, text};
+use crate::cli::{shell, signals, terminal, text};
 
 /// Columns where there is no terminal.
 const WIDTH: usize = 80;
@@ -51,7 +51,7 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let mut tour = Tour {
         dir: &args.dir,
-        width: out.width().unwrap_or(WIDTH),
+        view: View::new(out.width().unwrap_or(WIDTH), None, out.has_colour()),
         told: false,
         bar: Bar::new(out.shows_progress()),
         out,
@@ -86,7 +86,7 @@ fn program() -> PathBuf {
 struct Tour<'t> {
     dir: &'t Path,
     out: &'t mut Output,
-    width: usize,
+    view: View,
     bar: Bar,
     /// Whom we wait for has been said.
     told: bool,
@@ -151,10 +151,7 @@ impl Tour<'_> {
                     time(*took)
                 ))
             }
-            Step::Listed(message) => {
-                let line = list::columns(message, self.width, &TimeZone::system());
-                out.line(line.trim_end())
-            }
+            Step::Listed(message) => out.line(self.view.line(message, None)),
             Step::Flagged { uid, before, after, took } => {
                 out.line("\n3. What one program sets, all others see at once.")?;
                 let (before, after) = (letters(*before), letters(*after));

@@ -100,7 +100,7 @@ impl Args {
 /// options for the rest of the program, which gets their long names.
 pub fn with_long_options(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.into_iter().collect();
-    let is_value = |at: usize| arguments[at - 1] == "--index-dir";
+    let is_value = |at: usize| arguments[at - 1] == "--index-dir" || arguments[at - 1] == "--color";
     let is_option = |at: usize| arguments[at].as_bytes().starts_with(b"-") || is_value(at);
     let verb = (1..arguments.len()).find(|&at| !is_option(at));
     let Some(verb) = verb.filter(|&at| arguments[at] == "flag") else { return arguments };
@@ -110,7 +110,7 @@ pub fn with_long_options(arguments: impl IntoIterator<Item = OsString>) -> Vec<O
             b"-r" => "--root",
             b"-h" => "--help",
             b"-q" => "--quiet",
-            b"--wait" | b"--index-dir" => {
+            b"--wait" | b"--index-dir" | b"--color" => {
                 options.next();
                 continue;
             }

@@ -22,6 +22,7 @@ use maildex::ops::changes::{Event, Token};
 use maildex::ops::check::{Checked, Finding};
 use maildex::ops::compact::Done;
 use maildex::ops::dump::{Part, Shown};
+use maildex::ops::list::InThread;
 use maildex::ops::names::Names;
 use maildex::ops::rename::Renamed;
 use serde::Serialize;
@@ -60,6 +61,11 @@ pub struct Record<'a> {
     references: Vec<&'a str>,
     change: u64,
     truncated: Vec<&'static str>,
+    /// With --threads only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depth: Option<u32>,
 }
 
 /// Makes records of a folder's messages.
@@ -92,13 +98,38 @@ impl Records {
         print(&self.record(message)?).map_err(cannot_write)
     }
 
+    /// Prints a message of a listing.
+    pub fn listed(
+        &mut self,
+        out: &mut impl Write,
+        message: &Message<'_>,
+        place: Option<&InThread>,
+    ) -> Result<(), Error> {
+        let (thread, depth) = place.map(|place| (place.first.get(), place.depth)).unzip();
+        line(out, &Record { thread, depth, ..self.record(message)? }).map_err(cannot_write)
+    }
+
+    /// The folder as it was named.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// UIDVALIDITY of its index.
+    pub fn uidvalidity(&self) -> u32 {
+        self.uidvalidity
+    }
+
+    /// The keywords of a message, by name.
+    pub fn keywords(&self, message: &Message<'_>) -> Vec<String> {
+        self.keywords.of(message.status.flags())
+    }
+
     fn record<'r>(&'r mut self, message: &Message<'r>) -> Result<Record<'r>, Error> {
         let entry = message.entry;
         let place = self.place(message)?;
         let (path, path_bytes) = place.as_ref().map(|(_, path)| lossy(path.as_os_str().as_encoded_bytes())).unzip();
         let (base, base_bytes) = lossy(entry.base);
-        let unread = message.status.has(Status::UNREADABLE);
-        let received_epoch = (!unread).then(|| entry.received_ns.div_euclid(1_000_000_000));
+        let received_epoch = message.received();
         let flags = place.is_some().then(|| message.status.flags());
         Ok(Record {
             v: VERSION,
@@ -126,6 +157,8 @@ impl Records {
             references: entry.references.split_ascii_whitespace().collect(),
             change: message.change,
             truncated: entry.cut.names().collect(),
+            thread: None,
+            depth: None,
         })
     }
 

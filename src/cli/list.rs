@@ -1,42 +1,69 @@
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use jiff::fmt::temporal::DateTimePrinter;
-use jiff::tz::TimeZone;
 use maildex::ops::Message;
-use maildex::ops::list::{Selection, Sort, list};
+use maildex::ops::list::{InThread, Selection, list};
 use maildex::ops::names::Names;
+use maildex::ops::order::Sort;
 use maildex::query::Query;
 
 use crate::cli::exit::Exit;
-use crate::cli::json::{self, Records, cannot_write};
+use crate::cli::json::{Records, cannot_write};
 use crate::cli::output::Output;
+use crate::cli::template::{Printer, Template};
 use crate::cli::tree::Recursive;
+use crate::cli::view::View;
 use crate::cli::{reading, terminal, text};
 
 const EXAMPLES: &str = "\
 Examples:
   What has not been read, by date:
     maildex list ~/Maildir unseen --sort date
+  Who answered whom, the five latest threads last:
+    maildex list ~/Maildir --threads --last 5
   The ten newest, as JSON:
     maildex list ~/Maildir --last 10 --json
+  A table of one's own:
+    maildex list ~/Maildir --format '{date:%Y-%m-%d} {size:>9} {from:24} {subject}'
+  UID and path, each record ended by a NUL:
+    maildex list ~/Maildir flagged -0 --format '{uid}\\t{path}' | xargs -0 printf '%s\\n'
   The files of all flagged mail, whatever their names hold:
     maildex list ~/Maildir flagged --paths -0 | xargs -0r ls -l
   Is there anything new?
     maildex list ~/Maildir new --exit-code --limit 1 > /dev/null && echo yes
   The five largest, sender and size:
-    maildex list ~/Maildir --sort size --reverse --limit 5 | cut -f 5,6";
+    maildex list ~/Maildir --sort size --reverse --limit 5 | cut -f 5,6
+  All in colours, page by page:
+    maildex --color always list ~/Maildir | ${PAGER:-cat}";
 
 /// List messages, one a line
 ///
-/// On a terminal: UID, flags, date, sender, subject. In a pipe: the same and more, separated by tabs, for scripts: UID,
-/// directory (new or cur), flags, date (RFC 3339, UTC), size in bytes, sender, subject; - stands for an empty field,
-/// and control characters are escaped. Columns are only ever added at the end.
+/// On a terminal: UID, flags (after + for what is in new/), date, sender, subject; what has not been read is bold, what is
+/// flagged yellow, what is to be removed faint. Dates are in local time (TZ): 14:05 of today, Tue 09:12 of the last six
+/// days, 12 Mar of the last eleven months, 2019-03 of others.
 ///
-/// With -r the folders come one after the other, orders and limits count in each of them, and in a pipe the folder is
-/// one more column, the eighth.
+/// In a pipe: the same and more, separated by tabs, for scripts: UID, directory (new or cur), flags, date (RFC 3339, UTC),
+/// size in bytes, sender, subject; - stands for an empty field, and control characters are escaped. Columns are only
+/// ever added at the end. With -r or --threads the eighth is the folder, with --threads the ninth is the UID of the mail
+/// that its thread began with, and the tenth how many of those that it answers are listed above it.
+///
+/// With -r the folders come one after the other, orders and limits count in each of them.
+///
+/// TEMPLATE is text with fields in braces: {uid} {flags} {subject}. The fields are those of JSON: `uid path base dir flags
+/// keywords size date received date_epoch received_epoch subject from to cc message_id in_reply_to references change
+/// truncated folder uidvalidity`; and with --threads `thread depth tree`, the last being the lines that are drawn. After a
+/// colon stands how many columns a field gets: {subject:40} exactly 40, cut or filled up; {subject:.40} no more than 40,
+/// {subject:20.40} from 20 to 40; < > ^ before that say at which side it stands. Numbers, times and flags are never
+/// cut. {date:%Y-%m-%d %H:%M} is a time as date(1) has it, in local time; without that it is RFC 3339 in UTC. Braces
+/// are written {{ and }}, and \t, \n, \0 and \\ are tab, newline, NUL and backslash. In the values of fields control
+/// characters and backslashes are escaped, always; an empty field is empty.
+///
+/// Threads are those of the REFERENCES algorithm of RFC 5256 without its merging by subject, which IMAP servers call
+/// REFS: only Message-ID, References and In-Reply-To count. They are made of the whole folder, whatever QUERY leaves of
+/// them. They come by the date of their first mail, unless --sort says otherwise; --reverse, --limit and --last then count
+/// whole threads.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -48,20 +75,26 @@ pub struct Args {
     #[command(flatten)]
     recursive: Recursive,
     /// One JSON object a message
-    #[arg(long, group = "format")]
+    #[arg(long, group = "look")]
     json: bool,
     /// The path of each message's file
-    #[arg(long, group = "format")]
+    #[arg(long, group = "look")]
     paths: bool,
     /// The UID of each message
-    #[arg(long, group = "format", conflicts_with = "recursive")]
+    #[arg(long, group = "look", conflicts_with = "recursive")]
     uids: bool,
-    /// End each path or UID with a NUL, for xargs -0
+    /// Text with fields in braces: '{uid} {flags} {subject:40}'
+    #[arg(long, group = "look", value_name = "TEMPLATE", value_parser = Template::parse)]
+    format: Option<Template>,
+    /// End each path, UID or text of a template with a NUL, for xargs -0
     #[arg(short = '0', long, conflicts_with = "json")]
     null: bool,
-    /// By what to order
-    #[arg(long, value_enum, default_value = "uid")]
-    sort: By,
+    /// By threads: each mail below the one that it answers
+    #[arg(long)]
+    threads: bool,
+    /// By what to order; uid unless --threads is given, then date
+    #[arg(long, value_enum)]
+    sort: Option<By>,
     /// Order from the other end
     #[arg(long)]
     reverse: bool,
@@ -83,36 +116,45 @@ pub struct Args {
 enum By {
     /// Order in which the index met them
     Uid,
-    /// Date: field
+    /// Date: field; time of delivery where there is none
     Date,
     /// When the mail was delivered
     Arrival,
     /// Bytes
     Size,
-    /// Sender
+    /// Name of the sender, or address where there is none
     From,
-    /// Subject, without Re:
+    /// Subject, without Re: and the like
     Subject,
+    /// Threads by the date of their first mail
+    Thread,
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    if args.null && !args.paths && !args.uids {
-        out.error("-0 goes with --paths or --uids", None);
+    if args.null && !args.paths && !args.uids && args.format.is_none() {
+        out.error("-0 goes with --paths, --uids or --format", None);
+        return Ok(Exit::Usage);
+    }
+    if args.format.as_ref().is_some_and(Template::wants_threads) && !args.threads {
+        out.error("{thread}, {depth} and {tree} go with --threads", None);
         return Ok(Exit::Usage);
     }
     let selection = Selection {
         query: Query::parse(args.query.iter().map(String::as_str))?,
         sort: match args.sort {
-            By::Uid => Sort::Uid,
-            By::Date => Sort::Date,
-            By::Arrival => Sort::Arrival,
-            By::Size => Sort::Size,
-            By::From => Sort::From,
-            By::Subject => Sort::Subject,
+            None if args.threads => Sort::Date,
+            None | Some(By::Uid) => Sort::Uid,
+            Some(By::Date) => Sort::Date,
+            Some(By::Arrival) => Sort::Arrival,
+            Some(By::Size) => Sort::Size,
+            Some(By::From) => Sort::From,
+            Some(By::Subject) => Sort::Subject,
+            Some(By::Thread) => Sort::Thread,
         },
         reverse: args.reverse,
         limit: args.limit,
         last: args.last,
+        threads: args.threads,
     };
     let mut found = false;
     let exit = args.recursive.each(&args.folder, out, |path, out| {
@@ -127,38 +169,54 @@ fn list_one(args: &Args, selection: &Selection, path: &Path, out: &mut Output) -
     let mut folder = reading::open(path, !args.no_refresh, out)?;
     let mut records = Records::new(path, &mut folder)?;
     let maildir = std::sync::Arc::clone(folder.maildir());
+    let snapshot = folder.complete_index()?.snapshot()?;
+    let is_for_people = out.is_for_people();
+    let mut printer = args.format.as_ref().map(|template| Printer::new(template, is_for_people));
+    let mut view = match out.width() {
+        Some(width) => Some(View::new(width, snapshot.last_uid()?, out.has_colour())),
+        None => None,
+    };
+    let mut heading = view.is_some() && args.recursive.recursive;
     let mut names = Names::default();
     let (mut bad, mut unprintable, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     let end: &[u8] = if args.null { b"\0" } else { b"\n" };
-    let mut row = Row::new(out.width(), args.recursive.recursive.then_some(path));
+    let folder_column = (args.recursive.recursive || args.threads).then_some(path);
+    let mut line = Vec::new();
     let stdout = out.stdout();
-    let visited = list(
-        &folder.complete_index()?.snapshot()?,
-        selection,
-        &mut |message| {
-            if args.json {
-                return records.with(message, &mut |record| json::line(stdout, record));
+    let mut visit = |message: &Message<'_>, place: Option<&InThread>| {
+        if args.json {
+            return records.listed(stdout, message, place);
+        }
+        line.clear();
+        if let Some(printer) = &mut printer {
+            line.extend_from_slice(printer.line(message, place, &mut records)?);
+        } else if args.uids {
+            text::number(&mut line, message.uid.get());
+        } else if args.paths {
+            let Some((sub, name)) = names.of(&maildir, message)? else {
+                gone.push(message.uid);
+                return Ok(());
+            };
+            let path = maildir.path_of(sub, &name);
+            let path = path.as_os_str().as_bytes();
+            if !args.null && path.contains(&b'\n') {
+                unprintable.push(message.uid);
+                return Ok(());
             }
-            if args.uids {
-                return write!(stdout, "{}", message.uid).and_then(|()| stdout.write_all(end)).map_err(cannot_write);
+            if is_for_people { text::bytes(&mut line, path, true) } else { line.write_all(path) }
+                .map_err(cannot_write)?;
+        } else if let Some(view) = &mut view {
+            if std::mem::take(&mut heading) {
+                writeln!(line, "{}:", terminal::escaped(&path.to_string_lossy())).map_err(cannot_write)?;
             }
-            if args.paths {
-                let Some((sub, name)) = names.of(&maildir, message)? else {
-                    gone.push(message.uid);
-                    return Ok(());
-                };
-                let path = maildir.path_of(sub, &name);
-                let path = path.as_os_str().as_bytes();
-                if !args.null && path.contains(&b'\n') {
-                    unprintable.push(message.uid);
-                    return Ok(());
-                }
-                return stdout.write_all(path).and_then(|()| stdout.write_all(end)).map_err(cannot_write);
-            }
-            row.write(stdout, message).map_err(cannot_write)
-        },
-        &mut |error| bad.push(error),
-    )?;
+            line.extend_from_slice(view.line(message, place).as_bytes());
+        } else {
+            tabs(&mut line, message, place, folder_column).map_err(cannot_write)?;
+        }
+        line.extend_from_slice(end);
+        stdout.write_all(&line).map_err(cannot_write)
+    };
+    let visited = list(&snapshot, selection, &mut visit, &mut |error| bad.push(error))?;
     out.failed_all(&bad);
     for uid in unprintable {
         out.problem(format_args!("UID {uid}: its path holds a newline; use --paths -0"));
@@ -169,56 +227,15 @@ fn list_one(args: &Args, selection: &Selection, path: &Path, out: &mut Output) -
     Ok(visited)
 }
 
-/// RFC 3339, in UTC.
-const DATES: DateTimePrinter = DateTimePrinter::new();
-
-/// How a line looks.
-enum Row {
-    /// For scripts; the line is made here and handed on whole. With what ends it: the folder, if there are several.
-    Tabs(Vec<u8>, Vec<u8>),
-    /// For people: columns of this terminal width, and times of this zone; and before the first one a heading.
-    Columns { width: usize, zone: TimeZone, heading: Option<String> },
-}
-
-impl Row {
-    /// `folder` where it is one of several.
-    fn new(width: Option<usize>, folder: Option<&Path>) -> Row {
-        let folder = folder.map(Path::to_string_lossy);
-        let Some(width) = width else {
-            let mut end = Vec::new();
-            if let Some(folder) = folder {
-                end.push(b'\t');
-                text::field(&mut end, &folder).expect("a Vec takes everything");
-            }
-            end.push(b'\n');
-            return Row::Tabs(Vec::new(), end);
-        };
-        let heading = folder.map(|folder| format!("{}:", terminal::escaped(&folder)));
-        Row::Columns { width, zone: TimeZone::system(), heading }
-    }
-
-    fn write(&mut self, out: &mut impl Write, message: &Message<'_>) -> io::Result<()> {
-        match self {
-            Row::Tabs(line, end) => {
-                line.clear();
-                tabs(line, message)?;
-                line.extend_from_slice(end);
-                out.write_all(line)
-            }
-            Row::Columns { width, zone, heading } => {
-                if let Some(heading) = heading.take() {
-                    writeln!(out, "{heading}")?;
-                }
-                writeln!(out, "{}", columns(message, *width, zone).trim_end())
-            }
-        }
-    }
-}
-
-fn tabs(line: &mut Vec<u8>, message: &Message<'_>) -> io::Result<()> {
+/// A line for scripts, without its end.
+fn tabs(
+    line: &mut Vec<u8>,
+    message: &Message<'_>,
+    place: Option<&InThread>,
+    folder: Option<&Path>,
+) -> std::io::Result<()> {
     let entry = &message.entry;
-    let mut number = itoa::Buffer::new();
-    line.extend_from_slice(number.format(message.uid.get()).as_bytes());
+    text::number(line, message.uid.get());
     line.push(b'\t');
     line.extend_from_slice(message.status.sub().as_str().as_bytes());
     line.push(b'\t');
@@ -228,50 +245,25 @@ fn tabs(line: &mut Vec<u8>, message: &Message<'_>) -> io::Result<()> {
         line.push(b'-');
     }
     line.push(b'\t');
-    match entry.date.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()) {
-        Some(time) => DATES.print_timestamp(&time, &mut *line).map_err(io::Error::other)?,
-        None => line.push(b'-'),
+    match entry.date {
+        Some(seconds) if text::time(line, seconds) => {}
+        _ => line.push(b'-'),
     }
     line.push(b'\t');
-    line.extend_from_slice(number.format(entry.size).as_bytes());
+    text::number(line, entry.size);
     line.push(b'\t');
     text::field(line, entry.from)?;
     line.push(b'\t');
-    text::field(line, entry.subject)
-}
-
-/// A line for people, of exactly this width or with spaces at its end.
-pub fn columns(message: &Message<'_>, width: usize, zone: &TimeZone) -> String {
-    let entry = &message.entry;
-    let seconds = entry.date.unwrap_or(entry.received_ns.div_euclid(1_000_000_000));
-    let date = jiff::Timestamp::from_second(seconds)
-        .map(|time| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string())
-        .unwrap_or_default();
-    let mark = if message.status.sub() == maildex::maildir::Sub::New { "+" } else { " " };
-    let flags = format!("{mark}{}", message.status.flags());
-    let left = format!("{:>7} {} {date:16} ", message.uid, terminal::fit(&flags, 5));
-    let rest = width.saturating_sub(left.chars().count()); // none of them is wide
-    let from_width = (rest / 3).min(28);
-    let from = terminal::fit(sender(entry.from), from_width);
-    format!("{left}{from} {}", terminal::fit(entry.subject, rest.saturating_sub(from_width + 1)))
-}
-
-/// The name in a `From:`, or its address where there is no name.
-fn sender(from: &str) -> &str {
-    let name = from.split_once('<').map_or(from, |(name, _)| name).trim().trim_matches('"');
-    if name.is_empty() { from.trim_matches(['<', '>', ' ']) } else { name }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sender_is_a_name_or_an_address() {
-        assert_eq!(sender("Anna <a@b>"), "Anna");
-        assert_eq!(sender("\"Doe, J.\" <a@b>"), "Doe, J.");
-        assert_eq!(sender("<a@b>"), "a@b");
-        assert_eq!(sender("a@b"), "a@b");
-        assert_eq!(sender(""), "");
+    text::field(line, entry.subject)?;
+    if let Some(folder) = folder {
+        line.push(b'\t');
+        text::bytes(line, folder.as_os_str().as_bytes(), false)?;
     }
+    if let Some(place) = place {
+        line.push(b'\t');
+        text::number(line, place.first.get());
+        line.push(b'\t');
+        text::number(line, place.depth);
+    }
+    Ok(())
 }

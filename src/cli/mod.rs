@@ -28,9 +28,11 @@ mod shell;
 mod show;
 mod signals;
 mod state;
+mod template;
 mod terminal;
 mod text;
 mod tree;
+mod view;
 mod waiting;
 mod watch;
 
@@ -41,6 +43,7 @@ use clap::{Parser, Subcommand};
 
 use exit::Exit;
 use output::Output;
+use terminal::Color;
 
 /// One shared, memory-mapped index of a Maildir folder: no server, no daemon
 ///
@@ -59,6 +62,9 @@ struct Cli {
     /// there, too.
     #[arg(long, global = true, value_name = "DIR")]
     index_dir: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value = "auto")]
+    color: Color,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -141,7 +147,7 @@ impl Verb {
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(flag::with_long_options(std::env::args_os()));
     setting::set(cli.index_dir.as_deref());
-    let mut out = Output::new(cli.quiet);
+    let mut out = Output::new(cli.quiet, cli.color);
     let done = cli.verb.run(&mut out).and_then(|exit| {
         out.flush()?;
         Ok(exit)

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use maildex::Error;
 
-use crate::cli::terminal;
+use crate::cli::terminal::{self, Color};
 
 /// Large writes: a listing of a big folder is bound by them.
 const BUFFER: usize = 256 << 10;
@@ -16,13 +16,14 @@ const BUFFER: usize = 256 << 10;
 pub struct Output {
     stdout: BufWriter<File>,
     is_terminal: bool,
+    color: Color,
     quiet: bool,
     problems: usize,
 }
 
 impl Output {
     /// Takes stdout over.
-    pub fn new(quiet: bool) -> Output {
+    pub fn new(quiet: bool, color: Color) -> Output {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
         // Low descriptors are left to commands that are run, see `lock run`.
@@ -31,7 +32,7 @@ impl Output {
             |error| panic!("cannot use stdout: {error}"),
             File::from,
         );
-        Output { stdout: BufWriter::with_capacity(BUFFER, file), is_terminal, quiet, problems: 0 }
+        Output { stdout: BufWriter::with_capacity(BUFFER, file), is_terminal, color, quiet, problems: 0 }
     }
 
     /// Results go to another file from now on.
@@ -51,9 +52,19 @@ impl Output {
         &mut self.stdout
     }
 
-    /// Columns of the terminal; `None` if stdout is none.
+    /// Columns of the terminal; `None` if stdout is none, and is not to be written as if it were one.
     pub fn width(&self) -> Option<usize> {
-        self.is_terminal.then(|| terminal::width(&self.stdout.get_ref().as_fd()))
+        self.is_for_people().then(|| terminal::width_or_default(&self.stdout.get_ref().as_fd()))
+    }
+
+    /// Whether a person reads what is written, on a terminal.
+    pub fn is_for_people(&self) -> bool {
+        self.is_terminal || self.color == Color::Always
+    }
+
+    /// Whether to write in colours.
+    pub fn has_colour(&self) -> bool {
+        self.color.is_wanted(self.is_terminal)
     }
 
     /// Whether to draw progress: only for somebody who looks at it.

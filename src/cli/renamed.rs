@@ -21,6 +21,7 @@ pub fn print<'r>(
     out: &mut Output,
 ) -> anyhow::Result<()> {
     let records = if json { Some(Records::new(path, folder)?) } else { None };
+    let is_for_people = out.is_for_people();
     let stdout = out.stdout();
     for (message, was_uid) in messages {
         if let Some(records) = &records {
@@ -29,7 +30,7 @@ pub fn print<'r>(
         }
         let path = folder.maildir().path_of(message.sub, &message.name);
         write!(stdout, "{}\t", message.uid)?;
-        text::bytes(stdout, path.as_os_str().as_bytes())?;
+        text::bytes(stdout, path.as_os_str().as_bytes(), is_for_people)?;
         stdout.write_all(b"\n")?;
     }
     Ok(())

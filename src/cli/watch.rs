@@ -102,7 +102,7 @@ struct Teller<'a> {
 impl Listener for Teller<'_> {
     fn changes(&mut self, path: &Path, folder: &mut Folder, since: &Token) -> Result<Token, Error> {
         let records = Records::new(path, folder)?;
-        let mut events = Events::new(records, self.args.json, self.out.width()).of(path);
+        let mut events = Events::new(records, self.args.json, self.out).of(path);
         let snapshot = folder.complete_index()?.snapshot()?;
         let mut bad = Vec::new();
         let mut tell = |event: &Event<'_>| {

@@ -9,6 +9,7 @@ pub mod flags;
 pub mod keywords;
 pub mod listing;
 pub mod name;
+pub mod short;
 pub mod summary;
 
 use std::ffi::OsStr;

@@ -19,7 +19,8 @@ use crate::maildir::flags::Flags;
 use crate::ops::Message;
 use crate::ops::build::{Options, Progress, Report, build};
 use crate::ops::count::count;
-use crate::ops::list::{Selection, Sort, list};
+use crate::ops::list::{InThread, Selection, list};
+use crate::ops::order::Sort;
 use crate::query::Query;
 use crate::sample::{self, Made};
 
@@ -194,7 +195,7 @@ fn newest(snapshot: &Snapshot<'_>, unseen: Query, tell: &mut dyn FnMut(&Message<
     let mut last = None;
     let selection = Selection { query: unseen, sort: Sort::Date, last: Some(SHOWN), ..Selection::default() };
     let mut damaged = Ok(());
-    let visit = &mut |message: &Message<'_>| {
+    let visit = &mut |message: &Message<'_>, _: Option<&InThread>| {
         last = Some(message.uid);
         tell(message)
     };

@@ -13,6 +13,7 @@ pub mod inc;
 pub mod list;
 pub mod locate;
 pub mod names;
+pub mod order;
 pub mod rename;
 pub mod replace;
 pub mod show;
@@ -34,4 +35,11 @@ pub struct Message<'a> {
     pub inode: u64,
     /// What the index keeps of the mail.
     pub entry: Entry<'a>,
+}
+
+impl Message<'_> {
+    /// When it was delivered, in seconds since 1970; `None` for a mail that could not be opened.
+    pub fn received(&self) -> Option<i64> {
+        (!self.status.has(Status::UNREADABLE)).then(|| self.entry.received_ns.div_euclid(1_000_000_000))
+    }
 }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
-use crate::mailbox::{Mailbox, installed, mail, maildex};
+use crate::mailbox::{Mailbox, mail, maildex};
 
 #[test]
 fn columns_for_scripts_are_fixed() {
@@ -203,20 +203,6 @@ fn the_environment_does_not_change_the_data() {
     mail.assert_sound();
 }
 
-/// What a terminal of this width is sent; `None` where there is no `script` to make one.
-fn on_terminal(mail: &Mailbox, width: usize, arguments: &[&str]) -> Option<String> {
-    if !installed("script") {
-        eprintln!("SKIPPED: script, which makes a terminal, is not installed");
-        return None;
-    }
-    let command = mail.command(arguments);
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let line: Vec<_> = words.map(|word| format!("'{}'", word.to_str().expect("no odd path"))).collect();
-    let line = format!("stty cols {width} -onlcr && TZ=UTC {}", line.join(" "));
-    let run = mail.finish(Command::new("script").args(["-qec", &line, "/dev/null"])).ok();
-    Some(run.text())
-}
-
 #[test]
 fn a_terminal_gets_columns_that_fit_and_nothing_raw() {
     let nasty = "=?utf-8?q?red=1B[31m=C2=9B_and=E2=80=AE_turned=0A=07?=";
@@ -230,16 +216,16 @@ fn a_terminal_gets_columns_that_fit_and_nothing_raw() {
         .message("new/3", with(nasty, nasty))
         .message("cur/4:2,abcdefghi", with("Ann", &"long ".repeat(100)));
     mail.run(["build"]).ok();
-    for width in [60, 80, 200] {
-        let Some(shown) = on_terminal(&mail, width, &["list"]) else { return };
+    for width in [40, 60, 80, 200] {
+        let Some(shown) = mail.on_terminal(width, "NO_COLOR=1", ["list"]) else { return };
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines.len(), 4, "{shown:?}");
         for line in &lines {
             assert!(columns(line) <= width, "{} columns of {width}: {line:?}", columns(line));
             assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
         }
-        assert!(lines[0].starts_with("      1  S    1997-11-21 09:55 Ann "), "{shown:?}");
-        assert!(lines[2].contains('+') && lines[2].contains("red\\u{1b}[31m"), "{shown:?}");
+        assert!(lines[0].starts_with("  1  S      1997-11 Ann "), "{shown:?}");
+        assert!(lines[2].contains('+') && lines[2].contains("red\\u"), "{shown:?}");
         // The subject starts in one column, whatever stands before it.
         let start = |line: &str, word: &str| columns(line.split(word).next().expect("a first part"));
         let subject = start(lines[0], "plain");
@@ -254,7 +240,7 @@ fn a_terminal_gets_columns_that_fit_and_nothing_raw() {
 fn show_on_a_terminal_sends_nothing_raw() {
     let mail = Mailbox::new().message("cur/1:2,S", "Subject: =?utf-8?q?red=1B[31m=E2=80=AE=0A?=\nTo: bob@x.org\n\n");
     mail.run(["build"]).ok();
-    let Some(shown) = on_terminal(&mail, 80, &["show", "1"]) else { return };
+    let Some(shown) = mail.on_terminal(80, "", ["show", "1"]) else { return };
     assert!(shown.contains("bob@x.org") && shown.contains("red\\u{1b}[31m"), "{shown:?}");
     assert!(!shown.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{shown:?}");
     mail.assert_sound();
@@ -263,13 +249,13 @@ fn show_on_a_terminal_sends_nothing_raw() {
 #[test]
 fn build_says_on_a_terminal_what_it_did() {
     let mail = Mailbox::new().messages(2);
-    let Some(shown) = on_terminal(&mail, 80, &["build", "--quiet"]) else { return };
+    let Some(shown) = mail.on_terminal(80, "", ["build", "--quiet"]) else { return };
     assert!(shown.contains("2 messages, 2 added"), "{shown:?}");
     mail.rename("cur/1.host:2,", "cur/1.host:2,S");
     mail.remove("cur/2.host:2,");
-    let shown = on_terminal(&mail, 80, &["build"]).expect("as before");
+    let shown = mail.on_terminal(80, "", ["build"]).expect("as before");
     assert!(shown.contains("1 message, 1 removed, 1 with new flags"), "{shown:?}");
-    let shown = on_terminal(&mail, 80, &["build"]).expect("as before");
+    let shown = mail.on_terminal(80, "", ["build"]).expect("as before");
     assert!(shown.contains("1 message, nothing new"), "{shown:?}");
     mail.assert_sound();
 }
@@ -277,4 +263,42 @@ fn build_says_on_a_terminal_what_it_did() {
 /// Columns that the text takes: two for a wide character.
 fn columns(text: &str) -> usize {
     text.chars().map(|c| if ('\u{1100}'..'\u{ffff}').contains(&c) && c != '…' { 2 } else { 1 }).sum()
+}
+
+#[test]
+fn colours_show_the_state_where_they_are_wanted() {
+    let mail = Mailbox::new().message("cur/1:2,S", mail("1")).message("cur/2:2,", mail("2")).message("cur/3:2,FST", "");
+    mail.run(["build"]).ok();
+    let Some(shown) = mail.on_terminal(60, "", ["list"]) else { return };
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].starts_with("  1 ") && !lines[0].contains('\u{1b}'), "{shown:?}");
+    assert!(lines[1].starts_with("\u{1b}[1m  2 ") && lines[1].ends_with("\u{1b}[0m"), "{shown:?}");
+    assert!(lines[2].starts_with("\u{1b}[2m  3 ") && lines[2].ends_with("\u{1b}[0m"), "{shown:?}");
+    for (settings, arguments) in
+        [("NO_COLOR=1", &["list"][..]), ("TERM=dumb", &["list"]), ("", &["list", "--color", "never"])]
+    {
+        let plain = mail.on_terminal(60, settings, arguments).expect("as before");
+        assert!(!plain.contains('\u{1b}') && plain.starts_with("  1  S      1997-11 "), "{settings}: {plain:?}");
+    }
+    // For less -R; NO_COLOR is for who says nothing.
+    for arguments in [&["list", "--color", "always"][..], &["list", "--color=always"]] {
+        let mut command = mail.command(arguments);
+        mail.finish(command.env("NO_COLOR", "1")).ok().stdout_has("\u{1b}[1m  2 ");
+    }
+    let mut flag = Command::new(maildex());
+    flag.args(["flag", "--color", "never"]).arg(mail.path()).args(["+F", "1"]);
+    mail.finish(&mut flag).ok().stdout_has("1:2,FS");
+    mail.assert_sound();
+}
+
+#[test]
+fn a_mail_of_now_is_shown_with_its_time() {
+    let mail = Mailbox::new().message("new/1", "Subject: no date\n\n");
+    mail.run(["build"]).ok();
+    let Some(shown) = mail.on_terminal(60, "NO_COLOR=1", ["list"]) else { return };
+    // Of today; or of yesterday, if midnight has passed since.
+    let date = shown.get(10..19).unwrap_or_default();
+    let is_time = |text: &str| text.len() == 5 && text.as_bytes()[2] == b':';
+    assert!(is_time(date.trim_start().split(' ').next_back().unwrap_or_default()), "{shown:?}");
+    mail.assert_sound();
 }

@@ -137,6 +137,28 @@ impl Mailbox {
         Run { command: format!("{command:?}"), output, files: self.tree() }
     }
 
+    /// What a terminal of this width is sent by a verb that ends well, with settings for its environment (`NO_COLOR=1`);
+    /// `None`, said loudly, where there is no `script` to make a terminal.
+    #[track_caller]
+    pub fn on_terminal<A: AsRef<OsStr>>(
+        &self,
+        width: usize,
+        settings: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Option<String> {
+        if !installed("script") {
+            skipped("what a terminal is sent", "install bsdutils");
+            return None;
+        }
+        let command = self.command(arguments);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let quoted = |word: &OsStr| format!("'{}'", word.to_str().expect("a path in UTF-8").replace('\'', r"'\''"));
+        let words: Vec<_> = words.map(quoted).collect();
+        let settings = format!("TZ=UTC LC_ALL=C.UTF-8 TERM=xterm {settings}");
+        let line = format!("stty cols {width} -onlcr && {settings} {}", words.join(" "));
+        Some(self.finish(Command::new("script").args(["-qec", &line, "/dev/null"])).ok().text())
+    }
+
     /// Waits until new/ and cur/ have been left alone for so long that their stamps count, and takes these up. What is
     /// waited for is read, not guessed.
     #[track_caller]
