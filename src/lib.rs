@@ -7,7 +7,7 @@
 //! What always holds:
 //!
 //! - A UID once shown never refers to another mail.
-//! - The mail itself is never harmed, and files of other programs are never written.
+//! - The mail itself is never harmed, and files of other programs are never written unless asked for by name.
 //! - What a reader sees is whole: an entry is complete or absent.
 //! - One writer at a time, under the folder lock.
 //! - Either of the two files gives back every UID.
@@ -16,8 +16,9 @@
 //! The layers, each of which knows only those before it: [`maildir`] is the folder as other programs see it, [`mod@format`]
 //! the bytes of our files, [`map`] the fence around mapped memory, [`lock`] the folder lock, [`index`] opens, finds,
 //! publishes and recovers, [`folder`] puts these together, [`tree`] finds all folders below a directory, [`refresh`]
-//! brings the index up to date, [`threads`] says which messages belong together, [`query`] which ones are meant, [`sample`]
-//! makes up a folder to try things on, [`ops`] has one function for each thing that a user can ask for, and [`watch`] keeps an index up to date.
+//! brings the index up to date, [`threads`] says which messages belong together, [`query`] which ones are meant,
+//! [`uidlist`] is the lists of UIDs that other programs keep, [`sample`] makes up a folder to try things on, [`ops`] has one
+//! function for each thing that a user can ask for, and [`watch`] keeps an index up to date.
 #![deny(unsafe_code)]
 
 pub mod dir;
@@ -37,6 +38,7 @@ pub mod sample;
 mod system;
 pub mod threads;
 pub mod tree;
+pub mod uidlist;
 pub mod watch;
 
 pub use error::{Error, Result};
