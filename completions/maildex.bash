@@ -61,6 +61,9 @@ _maildex() {
             maildex,show)
                 cmd="maildex__subcmd__show"
                 ;;
+            maildex,uids)
+                cmd="maildex__subcmd__uids"
+                ;;
             maildex,watch)
                 cmd="maildex__subcmd__watch"
                 ;;
@@ -109,6 +112,9 @@ _maildex() {
             maildex__subcmd__help,show)
                 cmd="maildex__subcmd__help__subcmd__show"
                 ;;
+            maildex__subcmd__help,uids)
+                cmd="maildex__subcmd__help__subcmd__uids"
+                ;;
             maildex__subcmd__help,watch)
                 cmd="maildex__subcmd__help__subcmd__watch"
                 ;;
@@ -129,6 +135,15 @@ _maildex() {
                 ;;
             maildex__subcmd__help__subcmd__lock,wanted)
                 cmd="maildex__subcmd__help__subcmd__lock__subcmd__wanted"
+                ;;
+            maildex__subcmd__help__subcmd__uids,export)
+                cmd="maildex__subcmd__help__subcmd__uids__subcmd__export"
+                ;;
+            maildex__subcmd__help__subcmd__uids,import)
+                cmd="maildex__subcmd__help__subcmd__uids__subcmd__import"
+                ;;
+            maildex__subcmd__help__subcmd__uids,status)
+                cmd="maildex__subcmd__help__subcmd__uids__subcmd__status"
                 ;;
             maildex__subcmd__lock,acquire)
                 cmd="maildex__subcmd__lock__subcmd__acquire"
@@ -172,6 +187,30 @@ _maildex() {
             maildex__subcmd__lock__subcmd__help,wanted)
                 cmd="maildex__subcmd__lock__subcmd__help__subcmd__wanted"
                 ;;
+            maildex__subcmd__uids,export)
+                cmd="maildex__subcmd__uids__subcmd__export"
+                ;;
+            maildex__subcmd__uids,help)
+                cmd="maildex__subcmd__uids__subcmd__help"
+                ;;
+            maildex__subcmd__uids,import)
+                cmd="maildex__subcmd__uids__subcmd__import"
+                ;;
+            maildex__subcmd__uids,status)
+                cmd="maildex__subcmd__uids__subcmd__status"
+                ;;
+            maildex__subcmd__uids__subcmd__help,export)
+                cmd="maildex__subcmd__uids__subcmd__help__subcmd__export"
+                ;;
+            maildex__subcmd__uids__subcmd__help,help)
+                cmd="maildex__subcmd__uids__subcmd__help__subcmd__help"
+                ;;
+            maildex__subcmd__uids__subcmd__help,import)
+                cmd="maildex__subcmd__uids__subcmd__help__subcmd__import"
+                ;;
+            maildex__subcmd__uids__subcmd__help,status)
+                cmd="maildex__subcmd__uids__subcmd__help__subcmd__status"
+                ;;
             *)
                 ;;
         esac
@@ -179,7 +218,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --index-dir --color --help --version build list count show cat flag inc changes replace compact watch check dump lock demo help"
+            opts="-q -h -V --quiet --index-dir --color --help --version build list count show cat flag inc changes replace compact watch check dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -447,7 +486,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count show cat flag inc changes replace compact watch check dump lock demo help"
+            opts="build list count show cat flag inc changes replace compact watch check dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -743,6 +782,62 @@ _maildex() {
         maildex__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__uids)
+            opts="status export import"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__uids__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__uids__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__uids__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1175,6 +1270,180 @@ _maildex() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__uids)
+            opts="-q -h --quiet --index-dir --color --help status export import help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__uids__subcmd__export)
+            opts="-q -h --format --wait --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "tsv dovecot courier" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__uids__subcmd__help)
+            opts="status export import help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__uids__subcmd__help__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__uids__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__uids__subcmd__help__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__uids__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__uids__subcmd__import)
+            opts="-q -h --format --dry-run --wait --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "tsv dovecot courier" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__uids__subcmd__status)
+            opts="-q -h --no-refresh --json --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -193,7 +193,8 @@ impl Dir {
     }
 
     /// Renames within the directory, over what is there.
-    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+    pub fn rename(&self, from: &str, to: impl AsRef<OsStr>) -> Result<()> {
+        let to = to.as_ref();
         rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(Error::io("cannot rename to", self.path.join(to)))
     }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::lock::{Owner, State, process};
+use crate::uidlist::{BadList, Format};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -184,6 +185,27 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A list of UIDs that is none.
+    UidList {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what is wrong.
+        bad: BadList,
+    },
+    /// A file that a list of UIDs must not be written to.
+    NotATarget {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A mail whose name a list of UIDs cannot hold.
+    Unlistable {
+        /// The mail, without its flags.
+        path: PathBuf,
+        /// The format of the list.
+        format: Format,
+    },
     /// Files of the index that only a build can bring in order.
     NeedsBuild {
         /// The folder.
@@ -282,6 +304,9 @@ impl Error {
             | Error::NotOne { path, .. }
             | Error::NoContents { path }
             | Error::NeedsBuild { path, .. }
+            | Error::UidList { path, .. }
+            | Error::NotATarget { path, .. }
+            | Error::Unlistable { path, .. }
             | Error::Guarded { path, .. } => Some(path),
             Error::Spec { .. } | Error::Query { .. } | Error::BadLockId { .. } => None,
         }
@@ -376,6 +401,11 @@ impl Error {
             }
             Error::NotOne { .. } => "name one message, by UID, path or base name".into(),
             Error::NoContents { .. } => "nothing was changed; did the command before the pipe fail?".into(),
+            Error::UidList { .. } => {
+                "nothing was changed; lists are printed by: maildex uids export, and kept by Dovecot and Courier".into()
+            }
+            Error::NotATarget { .. } => "nothing was written; name another file, outside the folder".into(),
+            Error::Unlistable { .. } => "a list of the format tsv can hold every name".into(),
             Error::NeedsBuild { path, .. } => format!("mend it with: maildex build {}", path.display()),
             Error::Spec { .. } => {
                 "a change of flags is +S, -F, +RS-T, =FS, +seen, or keyword letters one by one: +a,-b".into()
@@ -440,6 +470,13 @@ impl fmt::Display for Error {
             }
             Error::NotOne { found, .. } => write!(f, "found {found} messages, expected one"),
             Error::NoContents { .. } => write!(f, "found nothing on standard input, expected a mail"),
+            Error::UidList { bad: BadList { line, found, expected }, .. } => {
+                write!(f, "line {line}: found {found}, expected {expected}")
+            }
+            Error::NotATarget { what, .. } => write!(f, "{what}"),
+            Error::Unlistable { format, .. } => {
+                write!(f, "its name has a line break, and a list of the format {format} has no place for that")
+            }
             Error::NeedsBuild { why, .. } => write!(f, "the index must be mended first: {why}"),
             Error::Spec { spec, expected } => write!(f, "flags: found {spec:?}, expected {expected}"),
             Error::Token { why, .. } => write!(f, "the token cannot be used: {why}"),

@@ -20,6 +20,13 @@ pub(crate) fn boot_id() -> Result<BootId> {
     Ok(digits.fold(0u128, |id, digit| id << 4 | u128::from(digit)).to_le_bytes())
 }
 
+/// The permissions that new files of this process do not get.
+pub(crate) fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let text = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    text.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o077)
+}
+
 /// Bytes that nobody can guess.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

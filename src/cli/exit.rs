@@ -136,7 +136,8 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         | Error::Outside { .. }
         | Error::NotOne { .. }
         | Error::BadLockId { .. }
-        | Error::NoContents { .. } => Exit::Usage,
+        | Error::NoContents { .. }
+        | Error::NotATarget { .. } => Exit::Usage,
         Error::NoMessage { .. } => Exit::Some,
         Error::Token { .. } => Exit::ListAgain,
         Error::Locked { .. }

@@ -25,6 +25,7 @@ use maildex::ops::dump::{Part, Shown};
 use maildex::ops::list::InThread;
 use maildex::ops::names::Names;
 use maildex::ops::rename::Renamed;
+use maildex::ops::uids;
 use serde::Serialize;
 
 /// Version of the keys below; they are only ever added to.
@@ -548,6 +549,60 @@ impl<'a> LockRecord<'a> {
                 .and_then(|owner| owner.behalf.as_ref())
                 .map(|b| ProcessRecord { pid: b.pid, command: &b.command }),
             holders: holding.iter().map(|(pid, command)| ProcessRecord { pid: *pid, command }).collect(),
+        }
+    }
+}
+
+/// The numbers of a folder.
+#[derive(Serialize)]
+pub struct UidsRecord<'a> {
+    v: u8,
+    folder: Cow<'a, str>,
+    uidvalidity: u32,
+    uidnext: u64,
+    messages: usize,
+    dead: u64,
+    lists: Vec<ListRecord>,
+}
+
+/// Another program's list beside ours; what it says is null if it is none.
+#[derive(Serialize)]
+struct ListRecord {
+    path: String,
+    format: &'static str,
+    uidvalidity: Option<u32>,
+    uidnext: Option<u64>,
+    agree: Option<usize>,
+    differ: Option<usize>,
+    only_here: Option<usize>,
+    only_there: Option<usize>,
+    error: Option<String>,
+}
+
+impl<'a> UidsRecord<'a> {
+    pub fn new(folder: &'a Path, status: &uids::Status) -> UidsRecord<'a> {
+        let list = |neighbour: &uids::Neighbour| {
+            let compared = neighbour.compared.as_ref().ok();
+            ListRecord {
+                path: neighbour.path.to_string_lossy().into_owned(),
+                format: neighbour.format.as_str(),
+                uidvalidity: compared.map(|c| c.uid_validity),
+                uidnext: compared.map(|c| c.uid_next),
+                agree: compared.map(|c| c.agree),
+                differ: compared.map(|c| c.differ),
+                only_here: compared.map(|c| c.only_here),
+                only_there: compared.map(|c| c.only_there),
+                error: neighbour.compared.as_ref().err().map(ToString::to_string),
+            }
+        };
+        UidsRecord {
+            v: VERSION,
+            folder: folder.to_string_lossy(),
+            uidvalidity: status.uid_validity,
+            uidnext: status.uid_next,
+            messages: status.messages,
+            dead: status.dead,
+            lists: status.neighbours.iter().map(list).collect(),
         }
     }
 }

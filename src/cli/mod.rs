@@ -32,6 +32,7 @@ mod template;
 mod terminal;
 mod text;
 mod tree;
+mod uids;
 mod view;
 mod waiting;
 mod watch;
@@ -86,6 +87,7 @@ enum Verb {
     Watch(watch::Args),
     Check(check::Args),
     Dump(dump::Args),
+    Uids(uids::Args),
     Lock(lock::Args),
     #[command(hide = true)]
     LockGuard(lock::guard::Args),
@@ -111,6 +113,7 @@ impl Verb {
             Verb::Watch(args) => watch::run(args, out),
             Verb::Check(args) => check::run(args, out),
             Verb::Dump(args) => dump::run(args, out),
+            Verb::Uids(args) => uids::run(args, out),
             Verb::Lock(args) => lock::run(args, out),
             Verb::LockGuard(args) => lock::guard::run(args, out),
             Verb::Demo(args) => demo::run(args, out),
@@ -134,6 +137,7 @@ impl Verb {
             Verb::Watch(args) => &args.folders[0],
             Verb::Check(args) => &args.folders[0],
             Verb::Dump(args) => &args.folder,
+            Verb::Uids(args) => args.folder(),
             Verb::Lock(args) => args.folder(),
             Verb::LockGuard(args) => &args.hold.folder,
             Verb::Demo(args) => &args.dir,

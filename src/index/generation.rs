@@ -156,7 +156,7 @@ impl<'l> NewGeneration<'l> {
         sync(&self.file, &path)?;
         let offsets_len = self.write_offsets(start)?;
         self.lock.check()?;
-        self.dir.rename(INDEX_TMP, &index_name(self.identity.generation))?;
+        self.dir.rename(INDEX_TMP, index_name(self.identity.generation))?;
         self.dir.sync()?;
         self.dir.rename(OFFSETS_TMP, OFFSETS)?;
         self.committed = true;

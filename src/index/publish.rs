@@ -384,6 +384,13 @@ impl Index {
         Ok(stat.st_size as u64)
     }
 
+    /// The largest UID that was given out, as far as can be told without the lock; 0 if there is none.
+    pub(crate) fn last_given(&mut self) -> Result<u32> {
+        let burnt = self.burnt.max(self.last_unaccounted_uid(self.index_len()?)?);
+        let published = self.snapshot()?.last_uid()?.map_or(0, Uid::get);
+        Ok(published.max(burnt).max(self.identity.uid_floor))
+    }
+
     /// The largest UID in the entries that no slot accounts for, 0 if there is none. Somebody may have seen it: these are
     /// entries of a killed writer, but also those that a newer offsets file knew, before an older one was put back.
     fn last_unaccounted_uid(&self, file_len: u64) -> Result<u32> {

@@ -17,6 +17,7 @@ pub mod order;
 pub mod rename;
 pub mod replace;
 pub mod show;
+pub mod uids;
 
 use crate::format::Uid;
 use crate::format::entry::Entry;

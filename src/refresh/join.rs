@@ -221,6 +221,15 @@ impl<'l> Names<'l> {
         self.find(hash, ino).map(|at| self.candidates[at as usize])
     }
 
+    /// The file with a base name.
+    pub(crate) fn by_base(&self, hash: u64, base: &[u8]) -> Option<Candidate> {
+        let same = |&at: &u32| {
+            let candidate = &self.candidates[at as usize];
+            candidate.hash == hash && Name::parse(self.listed(candidate).name).base == base
+        };
+        self.table.find(hash, same).map(|&at| self.candidates[at as usize])
+    }
+
     /// The name with a hash; of several, which only chance brings, the one on this inode.
     fn find(&self, hash: u64, ino: u64) -> Option<u32> {
         let fits = |&at: &u32| self.candidates[at as usize].hash == hash;

@@ -7,6 +7,7 @@
 //! A UID stays with a mail only as long as base name, and inode or contents, prove that it is the same one. And if
 //! most mail is gone at once and the directory is another one, that is an unmounted disk and not a clean-up.
 
+mod adopt;
 mod join;
 mod pass;
 pub(crate) mod read;
@@ -26,6 +27,8 @@ use crate::lock::{Lock, Owner, Wait};
 use crate::maildir::Sub;
 use crate::maildir::listing::Stamp;
 
+pub use adopt::{Adopted, Answer, Conflict, Here, Refusal};
+pub(crate) use adopt::{adopt, preview};
 use pass::Refresh;
 pub use report::Report;
 
@@ -94,13 +97,33 @@ pub fn refresh(
     told: &mut dyn FnMut(Option<&Owner>),
     progress: OnProgress<'_>,
 ) -> Result<Report> {
+    refresh_after("build", folder, options, wait, told, progress, &mut |_, _| Ok(ControlFlow::Continue(())))
+}
+
+/// What is to be done under the lock before a refresh; `Break` if that is all.
+type First<'f> = &'f mut dyn FnMut(&Lock, OnProgress<'_>) -> Result<ControlFlow<()>>;
+
+/// The same for an operation of another name that does something first. Nobody else writes in between.
+pub(crate) fn refresh_after(
+    reason: &str,
+    folder: &Folder,
+    options: Options,
+    wait: Wait,
+    told: &mut dyn FnMut(Option<&Owner>),
+    progress: OnProgress<'_>,
+    first: First<'_>,
+) -> Result<Report> {
     let mut so_far = SoFar::default();
     loop {
         let touched = folder.touched()?;
-        let lock = folder.lock("build", wait, &mut |owner| {
+        let lock = folder.lock(reason, wait, &mut |owner| {
             so_far.has_waited = true;
             told(owner);
         })?;
+        if so_far.turns == 0 && first(&lock, progress)?.is_break() {
+            lock.release()?;
+            return Ok(so_far.report);
+        }
         let mut turn = |damage| refresh_locked(folder, options, &lock, touched, damage, &mut so_far, progress);
         let mut done = turn(None);
         if let (Err(Error::Damaged(damage)), true) = (&done, options.heal) {

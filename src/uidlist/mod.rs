@@ -119,7 +119,7 @@ impl Format {
     /// Of which format a list is, by its first line.
     pub fn of(text: &[u8]) -> Option<Format> {
         let first = text.split(|&b| b == b'\n').next().unwrap_or_default();
-        match first.split(|b| b.is_ascii_whitespace()).next() {
+        match first.split(u8::is_ascii_whitespace).next() {
             Some(b"maildex-uids") => Some(Format::Tsv),
             // The version. A second one was never released.
             Some(b"3" | b"2") => Some(Format::Dovecot),

@@ -131,11 +131,13 @@ fn the_main_page_reads_from_top_to_bottom_and_is_complete() {
     let list = mail.run(["list", "--json"]).ok().json();
     let flag = mail.run(["flag", "+F", "1", "--json"]).ok().json();
     let changes = mail.run(["changes", "--since", "0", "--json"]).ok().json();
+    fs::write(mail.file("dovecot-uidlist"), "3 V1 N1\n").expect("write");
+    let uids = mail.run(["uids", "status", "--json"]).ok().json();
     let lock = printed(Command::new(maildex()).args(["lock", "status", "--json"]).arg(mail.path()));
     let lock: serde_json::Value = serde_json::from_str(&lock).expect("one object");
     let output = page.split("\n.SH ").find(|section| section.starts_with("OUTPUT")).expect("a section");
     let words: BTreeSet<&str> = output.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    for key in [&build[0], &list[0], &flag[0], &changes[0], &lock]
+    for key in [&build[0], &list[0], &flag[0], &changes[0], &uids[0], &uids[0]["lists"][0], &lock]
         .into_iter()
         .flat_map(|record| record.as_object().expect("an object").keys())
     {

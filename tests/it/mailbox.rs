@@ -100,12 +100,14 @@ impl Mailbox {
         fs::remove_file(self.file(name)).expect("remove the mail");
     }
 
-    /// The command line that runs a verb on the folder: `["list", "unseen"]` is `maildex list FOLDER unseen`.
+    /// The command line that runs a verb on the folder: `["list", "unseen"]` is `maildex list FOLDER unseen`, and
+    /// `["uids", "export", "-"]` is `maildex uids export FOLDER -`.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut arguments = arguments.into_iter();
+        let mut arguments = arguments.into_iter().peekable();
         let mut command = Command::new(maildex());
         command.env_remove("MAILDEX_KILL_AT").env("TZ", "UTC");
-        command.args(arguments.next()).arg(self.path()).args(arguments);
+        let words = if arguments.peek().is_some_and(|verb| verb.as_ref() == "uids") { 2 } else { 1 };
+        command.args(arguments.by_ref().take(words)).arg(self.path()).args(arguments);
         command
     }
 

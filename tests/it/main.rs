@@ -37,6 +37,7 @@ mod show;
 mod stamps;
 mod sweep;
 mod tree;
+mod uids;
 mod watch;
 mod watch_beside;
 mod watching;
