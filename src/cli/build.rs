@@ -148,7 +148,11 @@ pub fn said(report: &Report, path: &Path) -> Vec<Said> {
     let folder = path.display();
     let mut said = Vec::new();
     if let Some(why) = &report.rebuilt {
-        let uids = if report.uids_lost == 0 { ", with the same UIDs" } else { "" };
+        let uids = match report.uids_lost {
+            0 if report.uids_unsure => "; mail whose number stood only in what is damaged got a new UID",
+            0 => ", with the same UIDs",
+            _ => "",
+        };
         said.push(Said::Note(format!("{folder}: the index was made again{uids}, because of this: {why}")));
         if report.uids_lost > 0 {
             let lost = text::count(report.uids_lost, "message");

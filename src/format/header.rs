@@ -178,6 +178,12 @@ impl Identity {
         })
     }
 
+    /// UIDVALIDITY in a record that has the right magic, and may be damaged otherwise. Good only for choosing a greater one.
+    pub fn unproved_uid_validity(kind: Kind, bytes: &[u8; RECORD_LEN]) -> Option<u32> {
+        let is_one = take(bytes, offset_of!(Record, magic)) == kind.magic();
+        is_one.then(|| u32::from_le_bytes(take(bytes, offset_of!(Record, uid_validity))))
+    }
+
     /// The hash of a base name in this index. Keyed, so that nobody can send mail whose names collide.
     pub fn hash(&self, base: &[u8]) -> u64 {
         SipHasher13::new_with_key(&self.hash_key).hash(base)

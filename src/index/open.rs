@@ -103,6 +103,16 @@ pub(crate) fn read_identity(file: &File, kind: Kind, path: PathBuf) -> Result<Id
     }
 }
 
+/// UIDVALIDITY as it stands in one of our files, whatever else is wrong with its header.
+pub(crate) fn unproved_uid_validity(file: &File, kind: Kind, path: PathBuf) -> Result<Option<u32>> {
+    let mut record = [0; RECORD_LEN];
+    match file.read_exact_at(&mut record, 0) {
+        Ok(()) => Ok(Identity::unproved_uid_validity(kind, &record)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(source) => Err(Error::Io { path, doing: "cannot read", source }),
+    }
+}
+
 pub(crate) fn too_short(path: PathBuf, file: &File) -> Error {
     let found = file.metadata().map_or_else(|_| "less".into(), |meta| format!("{} bytes", meta.len()));
     Error::Damaged(Damage { path, at: 0, what: "header".into(), found, expected: "at least 4096 bytes".into() })

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use crate::dir::{Dir, born_ns};
 use crate::error::{Error, Result};
 use crate::format::block;
-use crate::format::entry::{ENTRY_MIN, Seal};
+use crate::format::entry::Seal;
 use crate::format::header::{Identity, IndexId, Kind, Marks};
 use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
-use crate::index::generation::{Start, generations, new_marker};
-use crate::index::open::read_identity;
+use crate::index::generation::{Start, first_identity, generations, new_marker};
+use crate::index::open::{read_identity, unproved_uid_validity};
 use crate::index::publish::last_of_original;
 use crate::index::walk::{Stretch, walk};
 use crate::index::{OFFSETS, index_name, is_copy};
@@ -47,6 +47,8 @@ pub struct Salvage {
     pub rows: BTreeMap<Uid, Row>,
     /// What the new header page starts with.
     pub start: Start,
+    /// No message can be missing. Else it may have stood where nothing proves itself any more.
+    pub is_whole: bool,
     entries: Option<IndexMap>,
 }
 
@@ -98,15 +100,17 @@ impl Salvage {
             found.read_entries(&map, identity);
             entries = Some(map);
         }
-        if !found.has_last_slot {
-            if entries.is_none() {
-                // Nobody can tell which UIDs were given out.
-                return Err(nothing_left(dir, reason));
-            }
-            // Damaged entries may have been the newest; they cannot have been more than fit in there.
-            found.last_uid = found.last_uid.saturating_add((found.unread / ENTRY_MIN as u64) as u32);
+        let has_proof = found.has_last_slot || found.has_entry;
+        if !has_proof && (entries.is_none() || found.unread > 0) {
+            return Err(nothing_left(dir, reason)); // nobody can tell which UIDs were given out
         }
-        if found.is_copy {
+        if !has_proof && found.rows.is_empty() && found.last_uid == 0 {
+            // All that a first build leaves that was killed early. If it was more, another UIDVALIDITY says so.
+            return Ok(Salvage::start_over(dir, 0)?.0);
+        }
+        // Damaged or cut off entries may have been the newest.
+        let is_whole = has_proof && (found.has_last_slot || found.unread == 0);
+        if found.is_copy || !is_whole {
             found.last_uid = last_of_original(found.last_uid);
         }
         found.drop_dead();
@@ -114,7 +118,28 @@ impl Salvage {
             Identity { generation: last_generation + 1, marker: new_marker(), uid_floor: found.last_uid, ..old };
         let mut start = Start::without_history(found.last_change, found.complete);
         start.stamps = found.stamps;
-        Ok(Salvage { identity, rows: found.rows, start, entries })
+        Ok(Salvage { identity, rows: found.rows, start, entries, is_whole })
+    }
+
+    /// An index that begins anew, where nothing is left and a person has said that the UIDs may be lost: UIDVALIDITY is
+    /// greater than any that can be read in the files, proved or not. Returns the largest of those, too. `touched` is as in
+    /// [`first_identity`].
+    pub fn start_over(dir: &Arc<Dir>, touched: i64) -> Result<(Salvage, Option<u32>)> {
+        let (mut before, mut last_generation) = (None, 0);
+        let mut names = vec![(OFFSETS.to_string(), Kind::Offsets)];
+        for generation in generations(dir)? {
+            last_generation = generation;
+            names.push((index_name(generation), Kind::Index));
+        }
+        for (name, kind) in names {
+            let Some(file) = dir.open_file(&name, false)? else { continue };
+            before = before.max(unproved_uid_validity(&file, kind, dir.path().join(name))?);
+        }
+        let first = first_identity(touched);
+        let uid_validity = before.map_or(0, |before: u32| before.saturating_add(1)).max(first.uid_validity);
+        let identity = Identity { generation: last_generation + 1, uid_validity, ..first };
+        let start = Start::without_history(0, false);
+        Ok((Salvage { identity, rows: BTreeMap::new(), start, entries: None, is_whole: false }, before))
     }
 
     /// Copies the bytes of a row's entry, to be closed again, and returns the change number that brought it; `None` for
@@ -139,6 +164,8 @@ struct Found {
     is_copy: bool,
     /// Bytes of index files that hold no entry that proves itself.
     unread: u64,
+    /// Some entry proves itself.
+    has_entry: bool,
     /// The last slot that was published proves itself: slots are in UID order, so no larger UID was given out.
     has_last_slot: bool,
 }
@@ -180,6 +207,7 @@ impl Found {
         let mut placeholders = Vec::new();
         walk(map, &Seal::new(&identity.id, identity.marker), 0, |stretch| match stretch {
             Stretch::Entry(at, len, entry) => {
+                self.has_entry = true;
                 self.last_uid = self.last_uid.max(entry.uid.get());
                 self.last_change = self.last_change.max(entry.added);
                 if entry.placeholder {

@@ -30,6 +30,7 @@ use crate::maildir::listing::Stamp;
 pub use adopt::{Adopted, Answer, Conflict, Here, Refusal};
 pub(crate) use adopt::{adopt, preview};
 use pass::Refresh;
+pub use rebuild::{Fate, Rebuild};
 pub use report::Report;
 
 /// How far to go.
@@ -188,7 +189,10 @@ fn refresh_locked(
             reopen(folder)?
         }
         Found::Broken(why) => {
-            so_far.report.uids_lost = rebuild::rebuild(folder, &Salvage::collect(folder.dir())?, options, lock)?;
+            let mut rebuild = Rebuild::plan(folder, Salvage::collect(folder.dir())?)?;
+            rebuild.carry_out(folder, options.accept_removals, lock)?;
+            so_far.report.uids_lost = rebuild.renumbered().len();
+            so_far.report.uids_unsure = !rebuild.is_whole();
             so_far.report.rebuilt = Some(why);
             reopen(folder)?
         }

@@ -1,6 +1,7 @@
 //! An index made again from what is left of it: messages whose entries are lost are read again from the folder.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
@@ -9,84 +10,196 @@ use crate::format::status::Status;
 use crate::format::word::LastChange;
 use crate::index::generation::NewGeneration;
 use crate::index::publish::SlotData;
-use crate::index::salvage::{Row, Salvage};
+use crate::index::salvage::Salvage;
 use crate::lock::Lock;
 use crate::maildir::Sub;
 use crate::maildir::listing::Listing;
-use crate::refresh::join::{Candidate, Listings, Names};
+use crate::refresh::is_elsewhere;
+use crate::refresh::join::{Listings, Names};
 use crate::refresh::pass::GUARDED_FROM;
 use crate::refresh::read::{Outcome, Request, Subs, read_all};
-use crate::refresh::{Options, is_elsewhere};
 
-/// A message without an entry, and the file that is its mail.
-type Orphan = (Uid, Row, Candidate);
+/// Times that mail which others rename meanwhile is looked for.
+const MAX_TRIES: usize = 10;
 
-/// Makes a new generation. Returns how many UIDs die although a file with their base name is there, because nothing
-/// proves that it is the same mail.
-pub(crate) fn rebuild(folder: &Folder, salvage: &Salvage, options: Options, lock: &Lock) -> Result<usize> {
-    let maildir = folder.maildir();
-    let dirs: Subs = Sub::ALL.map(|sub| maildir.sub(sub).ok());
-    let listing = |dir: &Option<_>| dir.as_ref().map(Listing::read).transpose();
-    let listings: Listings = [listing(&dirs[0])?, listing(&dirs[1])?];
-    let names = Names::collect(&listings, |base| salvage.identity.hash(base));
-    let (orphans, doubtful, gone) = find_mail(&names, salvage, is_elsewhere(folder, salvage.start.stamps)?);
-    if gone > GUARDED_FROM && gone > orphans.len() && !options.accept_removals {
-        let of = orphans.len() + gone;
-        return Err(Error::Guarded { path: folder.path().to_path_buf(), gone, of });
-    }
-    let mut entries = HashMap::new();
-    let request = |position: usize| {
-        let (_, _, candidate): &Orphan = &orphans[position];
-        Request { sub: candidate.sub, name: names.listed(candidate).name }
-    };
-    read_all(&dirs, &request, orphans.len(), |position, outcome| {
-        let (uid, _, candidate) = &orphans[position];
-        let (entry, state) = match outcome {
-            Outcome::Read(mail) if mail.size == 0 => (mail.entry, Some(Status::EMPTY)),
-            Outcome::Read(mail) => (mail.entry, None),
-            Outcome::Unreadable(_, entry) => (entry, Some(Status::UNREADABLE)),
-            // Renamed meanwhile: its UID dies, and the refresh that follows gives it another one.
-            Outcome::Vanished | Outcome::NotMail => return Ok(true),
-        };
-        let named = names.status(candidate);
-        let status = state.map_or(named, |state| named.with(state));
-        entries.insert(*uid, (entry.to_vec(), status, names.listed(candidate).ino));
-        Ok(true)
-    })?;
-    let identity = salvage.identity.clone();
-    let mut generation = NewGeneration::begin(folder.dir(), lock, folder.access(), identity)?;
-    let changed = LastChange { number: salvage.start.counter, moved: false };
-    let mut bytes = Vec::new();
-    for (&uid, row) in &salvage.rows {
-        let data = SlotData { uid, status: Status::NONCANONICAL, entry_at: 0, hash: row.hash, inode: row.inode };
-        if let Some(added) = salvage.entry(row, &mut bytes) {
-            // Without a sound status the flags are for the next listing to say.
-            let status = row.status.unwrap_or(data.status);
-            generation.push(&mut bytes, added, changed, SlotData { status, ..data })?;
-        } else if let Some((mut entry, status, inode)) = entries.remove(&uid) {
-            let data = SlotData { status, inode, ..data };
-            generation.push(&mut entry, salvage.start.counter, changed, data)?;
-        }
-    }
-    generation.commit(&salvage.start)?;
-    Ok(doubtful)
+/// What is to become of the messages of a damaged index. Nothing is changed before [`Rebuild::carry_out`].
+#[derive(Debug)]
+pub struct Rebuild {
+    salvage: Salvage,
+    /// The mail was copied.
+    is_copy: bool,
+    /// Messages without an entry that are read again.
+    orphans: Vec<Orphan>,
+    doubtful: Vec<(Uid, PathBuf)>,
+    gone: Vec<Uid>,
 }
 
-/// The files of messages without an entry; how many have a file that may be another mail; how many have none.
-///
-/// The same base name on the same inode is the same mail. In a copy of the folder all inodes are others; there base names,
-/// which are unique for ever, are believed. Elsewhere the file was replaced, by nobody knows what.
-fn find_mail(names: &Names<'_>, salvage: &Salvage, is_copy: bool) -> (Vec<Orphan>, usize, usize) {
-    let without_entry = salvage.rows.iter().filter(|(_, row)| !row.has_entry());
-    let found: Vec<(Uid, Row, Option<Candidate>)> =
-        without_entry.map(|(&uid, row)| (uid, *row, names.by_hash(row.hash, row.inode))).collect();
-    let gone = found.iter().filter(|(_, _, candidate)| candidate.is_none()).count();
-    let (same, moved): (Vec<Orphan>, Vec<Orphan>) = found
-        .into_iter()
-        .filter_map(|(uid, row, candidate)| candidate.map(|candidate| (uid, row, candidate)))
-        .partition(|(_, row, candidate)| names.listed(candidate).ino == row.inode);
-    if is_copy {
-        return (same.into_iter().chain(moved).collect(), 0, gone);
+/// A message without an entry, and the file that is its mail.
+#[derive(Debug)]
+struct Orphan {
+    uid: Uid,
+    sub: Sub,
+    name: Vec<u8>,
+    ino: u64,
+    status: Status,
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Its entry proves itself.
+    Kept,
+    /// Its entry is lost, and is made again from this file.
+    ReadAgain(PathBuf),
+    /// Its entry is lost, and nothing proves that the mail with its base name is still the same: that gets a new UID.
+    Renumbered(PathBuf),
+    /// Its entry is lost, and no file has its base name.
+    Gone,
+    /// Neither file knows of it any more, or it was expunged.
+    Unknown,
+}
+
+impl Rebuild {
+    /// Looks what can be made of what proves itself.
+    pub(crate) fn plan(folder: &Folder, salvage: Salvage) -> Result<Rebuild> {
+        let lost: Vec<_> = salvage.rows.iter().filter(|(_, row)| !row.has_entry()).map(|(&uid, _)| uid).collect();
+        let is_copy = is_elsewhere(folder, salvage.start.stamps)?;
+        let mut rebuild = Rebuild { salvage, is_copy, orphans: Vec::new(), doubtful: Vec::new(), gone: Vec::new() };
+        rebuild.orphans = rebuild.find(folder, lost)?;
+        Ok(rebuild)
     }
-    (same, moved.len(), gone)
+
+    /// Finds the mail of messages without an entry. What two listings in a row do not have is gone.
+    ///
+    /// The same base name on the same inode is the same mail. In a copy of the folder all inodes are others; there base
+    /// names, which are unique for ever, are believed. Elsewhere the file was replaced, by nobody knows what.
+    fn find(&mut self, folder: &Folder, mut wanted: Vec<Uid>) -> Result<Vec<Orphan>> {
+        let (maildir, mut orphans) = (folder.maildir(), Vec::new());
+        let listing = |sub| maildir.sub(sub).ok().as_ref().map(Listing::read).transpose();
+        for _ in 0..2 {
+            let listings: Listings = [listing(Sub::New)?, listing(Sub::Cur)?];
+            let names = Names::collect(&listings, |base| self.salvage.identity.hash(base));
+            wanted.retain(|&uid| {
+                let row = &self.salvage.rows[&uid];
+                let Some(candidate) = names.by_hash(row.hash, row.inode) else { return true };
+                let listed = names.listed(&candidate);
+                if self.is_copy || listed.ino == row.inode {
+                    let (sub, name, ino) = (candidate.sub, listed.name.to_vec(), listed.ino);
+                    orphans.push(Orphan { uid, sub, name, ino, status: names.status(&candidate) });
+                } else {
+                    self.doubtful.push((uid, maildir.path_of(candidate.sub, listed.name)));
+                }
+                false
+            });
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        self.gone.append(&mut wanted);
+        self.doubtful.sort_unstable();
+        orphans.sort_unstable_by_key(|orphan| orphan.uid);
+        Ok(orphans)
+    }
+
+    /// The messages that are kept.
+    pub fn kept(&self) -> usize {
+        self.salvage.rows.len() - self.doubtful.len() - self.gone.len()
+    }
+
+    /// Of these so many are read again.
+    pub fn read_again(&self) -> usize {
+        self.orphans.len()
+    }
+
+    /// UIDs that die although a file with their base name is there, because nothing proves that it is the same mail.
+    pub fn renumbered(&self) -> &[(Uid, PathBuf)] {
+        &self.doubtful
+    }
+
+    /// No message can be missing among these. Else it may have stood where nothing proves itself any more; its mail then
+    /// gets a new UID.
+    pub fn is_whole(&self) -> bool {
+        self.salvage.is_whole
+    }
+
+    /// What becomes of a message.
+    pub fn fate(&self, folder: &Folder, uid: Uid) -> Fate {
+        let orphan = || self.orphans.binary_search_by_key(&uid, |orphan| orphan.uid);
+        let doubtful = || self.doubtful.binary_search_by_key(&uid, |(uid, _)| *uid);
+        match self.salvage.rows.get(&uid) {
+            None => Fate::Unknown,
+            Some(row) if row.has_entry() => Fate::Kept,
+            Some(_) => match (orphan(), doubtful()) {
+                (Ok(at), _) => {
+                    Fate::ReadAgain(folder.maildir().path_of(self.orphans[at].sub, &self.orphans[at].name))
+                }
+                (_, Ok(at)) => Fate::Renumbered(self.doubtful[at].1.clone()),
+                _ => Fate::Gone,
+            },
+        }
+    }
+
+    /// Makes a new generation.
+    pub(crate) fn carry_out(&mut self, folder: &Folder, accept_removals: bool, lock: &Lock) -> Result<()> {
+        let gone = self.gone.len();
+        if gone > GUARDED_FROM && gone > self.orphans.len() && !accept_removals {
+            let of = self.orphans.len() + gone;
+            return Err(Error::Guarded { path: folder.path().to_path_buf(), gone, of });
+        }
+        let mut entries = self.read(folder)?;
+        let salvage = &self.salvage;
+        let identity = salvage.identity.clone();
+        let mut generation = NewGeneration::begin(folder.dir(), lock, folder.access(), identity)?;
+        let changed = LastChange { number: salvage.start.counter, moved: false };
+        let mut bytes = Vec::new();
+        for (&uid, row) in &salvage.rows {
+            let data = SlotData { uid, status: Status::NONCANONICAL, entry_at: 0, hash: row.hash, inode: row.inode };
+            if let Some(added) = salvage.entry(row, &mut bytes) {
+                // Without a sound status the flags are for the next listing to say.
+                let status = row.status.unwrap_or(data.status);
+                generation.push(&mut bytes, added, changed, SlotData { status, ..data })?;
+            } else if let Some((mut entry, status, inode)) = entries.remove(&uid) {
+                let data = SlotData { status, inode, ..data };
+                generation.push(&mut entry, salvage.start.counter, changed, data)?;
+            }
+        }
+        generation.commit(&salvage.start)?;
+        Ok(())
+    }
+
+    /// The entries of the messages that have none, with state and inode. Mail that others rename meanwhile is looked for
+    /// again; what never can be caught loses its UID.
+    fn read(&mut self, folder: &Folder) -> Result<HashMap<Uid, (Vec<u8>, Status, u64)>> {
+        let dirs: Subs = Sub::ALL.map(|sub| folder.maildir().sub(sub).ok());
+        let mut entries = HashMap::new();
+        let mut orphans = std::mem::take(&mut self.orphans);
+        for _ in 0..MAX_TRIES {
+            let mut vanished = Vec::new();
+            let request = |position: usize| {
+                let orphan: &Orphan = &orphans[position];
+                Request { sub: orphan.sub, name: &orphan.name }
+            };
+            read_all(&dirs, &request, orphans.len(), |position, outcome| {
+                let orphan = &orphans[position];
+                let (entry, state) = match outcome {
+                    Outcome::Read(mail) if mail.size == 0 => (mail.entry, Some(Status::EMPTY)),
+                    Outcome::Read(mail) => (mail.entry, None),
+                    Outcome::Unreadable(_, entry) => (entry, Some(Status::UNREADABLE)),
+                    Outcome::Vanished => {
+                        vanished.push(orphan.uid);
+                        return Ok(true);
+                    }
+                    Outcome::NotMail => return Ok(true),
+                };
+                let status = state.map_or(orphan.status, |state| orphan.status.with(state));
+                entries.insert(orphan.uid, (entry.to_vec(), status, orphan.ino));
+                Ok(true)
+            })?;
+            if vanished.is_empty() {
+                break;
+            }
+            orphans = self.find(folder, vanished)?;
+        }
+        Ok(entries)
+    }
 }

@@ -13,6 +13,8 @@ pub struct Report {
     /// UIDs that died in that, although a file with their base name is there, because nothing proved that it is the
     /// same mail.
     pub uids_lost: usize,
+    /// Damaged stretches may have held messages that nobody knows of any more; if so, their mail got new UIDs.
+    pub uids_unsure: bool,
     /// The index is a copy: of another folder's, or from a back-up. UIDs were skipped, and tokens from before are refused.
     pub copied: bool,
     /// Messages in the index now.
