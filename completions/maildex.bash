@@ -55,6 +55,9 @@ _maildex() {
             maildex,lock)
                 cmd="maildex__subcmd__lock"
                 ;;
+            maildex,repair)
+                cmd="maildex__subcmd__repair"
+                ;;
             maildex,replace)
                 cmd="maildex__subcmd__replace"
                 ;;
@@ -105,6 +108,9 @@ _maildex() {
                 ;;
             maildex__subcmd__help,lock)
                 cmd="maildex__subcmd__help__subcmd__lock"
+                ;;
+            maildex__subcmd__help,repair)
+                cmd="maildex__subcmd__help__subcmd__repair"
                 ;;
             maildex__subcmd__help,replace)
                 cmd="maildex__subcmd__help__subcmd__replace"
@@ -218,7 +224,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --index-dir --color --help --version build list count show cat flag inc changes replace compact watch check dump uids lock demo help"
+            opts="-q -h -V --quiet --index-dir --color --help --version build list count show cat flag inc changes replace compact watch check repair dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -486,7 +492,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count show cat flag inc changes replace compact watch check dump uids lock demo help"
+            opts="build list count show cat flag inc changes replace compact watch check repair dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -754,6 +760,20 @@ _maildex() {
         maildex__subcmd__help__subcmd__lock__subcmd__wanted)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__repair)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1214,6 +1234,32 @@ _maildex() {
                 return 0
             fi
             case "${prev}" in
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__repair)
+            opts="-n -q -h --dry-run --new-uidvalidity --normalise-names --accept-removals --with-dovecot --wait --json --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -337,7 +337,7 @@ impl Error {
                 format!("see everything that is wrong with: maildex check {}", folder.display())
             }
             Error::NothingLeft { path, .. } => format!(
-                "a back-up of either file brings the UIDs back; to begin anew, with another UIDVALIDITY, remove both: rm {0}/maildex.offsets {0}/maildex.index.*",
+                "a back-up of either file brings the UIDs back; if there is none, this gives all mail new ones, under another UIDVALIDITY: maildex repair {} --new-uidvalidity",
                 path.display()
             ),
             Error::Version { .. } => "it was written by another version of maildex; use that one".into(),

@@ -119,7 +119,7 @@ impl<'a> Told<'a> {
             return;
         }
         if self.args.json {
-            self.error = json::finding(out.stdout(), self.folder, finding).err();
+            self.error = json::finding(out.stdout(), self.folder, finding, None).err();
             return;
         }
         if !is_damage {

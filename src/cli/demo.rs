@@ -128,7 +128,12 @@ impl Guide for Tour<'_> {
 impl Tour<'_> {
     fn say(&mut self, step: &Step<'_>) -> std::io::Result<()> {
         let out = &mut *self.out;
-        if let Step::Built(report, _) | Step::Rebuilt { report, .. } = step
+        let report = match step {
+            Step::Built(report, _) => Some(*report),
+            Step::Repaired { done, .. } => done.report.as_ref(),
+            _ => None,
+        };
+        if let Some(report) = report
             && !report.is_clean()
         {
             build::problems(report, self.dir, out);
@@ -170,10 +175,18 @@ impl Tour<'_> {
                 ))?;
                 out.line(format_args!("   of {of}, and went on from there afterwards."))
             }
-            Step::Rebuilt { report, same, took } => {
+            Step::Broken(finding) => {
                 out.line("\n5. A UID, once shown, never means another mail.")?;
-                out.line(format_args!("   One of the two files was lost, and made again ({}).", time(*took)))?;
-                out.line(format_args!("   {same} of {} messages have the UID that they had.", report.total))
+                out.line("   A byte of the index was changed, as a bad disk does. A check finds it:")?;
+                let (at, what) = (finding.at.unwrap_or(0), terminal::escaped(&finding.what));
+                out.line(format_args!("   offset {at}, {what}:"))?;
+                out.line(format_args!("   found {}, expected {}.", finding.found, finding.expected))
+            }
+            Step::Repaired { done, same, of, took } => {
+                let read = done.rebuilt.as_ref().map_or(0, |rebuilt| rebuilt.read_again);
+                let read = text::count(read, "message");
+                out.line(format_args!("   A repair read {read} again and wrote both files anew ({}).", time(*took)))?;
+                out.line(format_args!("   {same} of {of} messages have the UID that they had."))
             }
         }
     }

@@ -22,6 +22,7 @@ mod messages;
 mod output;
 mod reading;
 mod renamed;
+mod repair;
 mod replace;
 mod setting;
 mod shell;
@@ -86,6 +87,7 @@ enum Verb {
     Compact(compact::Args),
     Watch(watch::Args),
     Check(check::Args),
+    Repair(repair::Args),
     Dump(dump::Args),
     Uids(uids::Args),
     Lock(lock::Args),
@@ -108,6 +110,7 @@ impl Verb {
             Verb::Flag(args) => flag::run(args, out),
             Verb::Inc(args) => inc::run(args, out),
             Verb::Changes(args) => changes::run(args, out),
+            Verb::Repair(args) => repair::run(args, out),
             Verb::Replace(args) => replace::run(args, out),
             Verb::Compact(args) => compact::run(args, out),
             Verb::Watch(args) => watch::run(args, out),
@@ -132,6 +135,7 @@ impl Verb {
             Verb::Flag(args) => args.place(),
             Verb::Inc(args) => &args.folder,
             Verb::Changes(args) => &args.folder,
+            Verb::Repair(args) => &args.folder,
             Verb::Replace(args) => &args.folder,
             Verb::Compact(args) => &args.folder,
             Verb::Watch(args) => &args.folders[0],

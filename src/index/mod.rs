@@ -344,6 +344,15 @@ impl Column {
     }
 }
 
+/// The slot and the column of the word at an offset in the offsets file; `None` in its header page.
+pub fn place_of(at: u64) -> Option<(SlotNo, Column)> {
+    let at = usize::try_from(at).ok()?.checked_sub(HEADER_LEN)?;
+    let (block, within) = (at / block::BLOCK_LEN, at % block::BLOCK_LEN);
+    let column = Column::ALL.into_iter().rfind(|column| column.field().at <= within)?;
+    let row = (within - column.field().at) / 8;
+    Some((SlotNo((block * block::SLOTS + row) as u32), column))
+}
+
 impl Entries {
     /// The entry of a slot, verified: its own CRC, and that it is this slot's.
     pub fn read(&mut self, slot: &Slot<'_>) -> Result<Entry<'_>> {

@@ -161,7 +161,7 @@ pub fn rename_new(from_dir: &Dir, from: &[u8], to_dir: &Dir, to: &[u8]) -> Resul
 
 /// A base name that was never used: time, microseconds, process, how many it made, and random bits, which tell processes
 /// of two containers apart; then the host.
-fn unique_base() -> String {
+pub(crate) fn unique_base() -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let now = system::now();
     let (seconds, micros) = (now.tv_sec, now.tv_nsec / 1000);

@@ -71,6 +71,29 @@ pub fn stem(base: &[u8]) -> &[u8] {
     &base[..memchr::memchr(b',', base).unwrap_or(base.len())]
 }
 
+/// What stands behind the first comma of a base name and is true of the mail in any folder: its sizes, `,S=` and `,W=`
+/// (Dovecot). Not `,U=` and `,FMD5=`, which programs that synchronise put there for one folder.
+pub fn own_fields(base: &[u8]) -> Vec<u8> {
+    let fields = base[stem(base).len()..].split(|&b| b == b',').skip(1);
+    let own = fields.filter(|field| field.starts_with(b"S=") || field.starts_with(b"W="));
+    own.flat_map(|field| [b",", field].concat()).collect()
+}
+
+/// The name with its flag letters sorted, each once, if they are not; everything else stays byte for byte. `None` if
+/// nothing is to be done, or if there is something else than letters among them.
+pub fn in_order(name: &[u8]) -> Option<Vec<u8>> {
+    let (base, info) = name.split_at(base_len(name));
+    let rest = info.get(1..)?.strip_prefix(b"2,")?;
+    let (letters, behind) = rest.split_at(memchr::memchr(b',', rest).unwrap_or(rest.len()));
+    if !letters.iter().all(u8::is_ascii_alphabetic) || letters.is_sorted_by(|a, b| a < b) {
+        return None;
+    }
+    let mut letters = letters.to_vec();
+    letters.sort_unstable();
+    letters.dedup();
+    Some([base, &info[..3], &letters, behind].concat())
+}
+
 /// Orders mail by arrival: the number at the start of a base name is its delivery time in seconds.
 pub fn arrival(base: &[u8]) -> (u64, &[u8]) {
     let digits = base.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -123,6 +146,24 @@ mod tests {
             let parsed = Name::parse(name);
             let back = canonical(parsed.base, parsed.flags, parsed.is_bare());
             assert_eq!(back == name, parsed.is_canonical(), "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn letters_are_put_in_order_and_nothing_else() {
+        let names: [(&[u8], Option<&[u8]>); 9] = [
+            (b"x:2,SF", Some(b"x:2,FS")),
+            (b"x:2,SS", Some(b"x:2,S")),
+            (b"x;2,aSa,k=v", Some(b"x;2,Sa,k=v")),
+            (b"x:2,FS", None),
+            (b"x:2,", None),
+            (b"x", None),
+            (b"x:1,SF", None),
+            (b"x:2,S1F", None),
+            (b"x:2", None),
+        ];
+        for (name, expected) in names {
+            assert_eq!(in_order(name).as_deref(), expected, "{}", name.escape_ascii());
         }
     }
 

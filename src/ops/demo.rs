@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -12,15 +13,18 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::format::Uid;
+use crate::format::entry::ENTRY_MIN;
 use crate::format::status::Status;
-use crate::index::{OFFSETS, Snapshot};
+use crate::index::{Index, Snapshot, index_name};
 use crate::lock::{Owner, Wait};
 use crate::maildir::flags::Flags;
 use crate::ops::Message;
 use crate::ops::build::{Options, Progress, Report, build};
+use crate::ops::check::{Finding, Severity, check};
 use crate::ops::count::count;
 use crate::ops::list::{InThread, Selection, list};
 use crate::ops::order::Sort;
+use crate::ops::repair::{self, Repaired, repair};
 use crate::query::Query;
 use crate::sample::{self, Made};
 
@@ -71,13 +75,17 @@ pub enum Step<'s> {
         /// How long the other program took, waiting included.
         took: Duration,
     },
-    /// A file of the index was lost and made again.
-    Rebuilt {
+    /// A byte of the index was changed, and a check found it.
+    Broken(&'s Finding),
+    /// It was mended.
+    Repaired {
         /// What was done.
-        report: &'s Report,
+        done: &'s Repaired,
         /// Messages that have the UID that they had before.
         same: usize,
-        /// How long the making took.
+        /// Of so many.
+        of: usize,
+        /// How long it took.
         took: Duration,
     },
 }
@@ -110,7 +118,7 @@ pub fn demo(path: &Path, messages: u32, wait: Wait, guide: &mut dyn Guide) -> Re
     })?;
     tell(&Step::Made(made, since.elapsed()))?;
 
-    let folder = Folder::open(path)?;
+    let mut folder = Folder::open(path)?;
     let (report, took) = timed(|| build(&folder, Options::default(), wait, told, building))?;
     tell(&Step::Built(&report, took))?;
 
@@ -138,13 +146,21 @@ pub fn demo(path: &Path, messages: u32, wait: Wait, guide: &mut dyn Guide) -> Re
     let hasher = RandomState::new();
     let uids = bases(&snapshot, &hasher)?;
     let lock = folder.lock("demo", wait, told)?;
-    folder.dir().unlink(OFFSETS)?;
+    break_a_byte(&folder, snapshot.find_uid(uid)?.ok_or_else(|| gone(path, uid))?.entry_at())?;
     lock.release()?;
-    let options = Options { heal: true, ..Options::default() };
-    let (report, took) = timed(|| build(&folder, options, wait, told, building))?;
+    let mut broken = None;
+    check(&folder, false, &mut |finding| {
+        if finding.severity == Severity::Damage {
+            broken = Some(finding.clone());
+        }
+    })?;
+    if let Some(finding) = &broken {
+        tell(&Step::Broken(finding))?;
+    }
+    let (done, took) = timed(|| repair(&mut folder, repair::Options::default(), wait, told, building))?;
     let again = bases(&reader.complete_index()?.snapshot()?, &hasher)?;
     let same = again.iter().filter(|(uid, base)| uids.get(uid) == Some(base)).count();
-    tell(&Step::Rebuilt { report: &report, same, took })?;
+    tell(&Step::Repaired { done: &done, same, of: uids.len(), took })?;
     Ok(uid)
 }
 
@@ -183,6 +199,19 @@ fn ask(folder: &Folder, wait: Wait, write: &mut dyn FnMut() -> Result<()>) -> Re
     built.expect("a build does not panic")?;
     let let_go = let_go.into_inner();
     Ok((let_go > 0).then_some((let_go, total.into_inner(), took)))
+}
+
+/// Changes a byte of the entry at an offset, as a bad disk does.
+fn break_a_byte(folder: &Folder, entry_at: u64) -> Result<()> {
+    let reader = Index::open(folder.dir(), false)?.ok_or_else(|| Error::NoIndex { path: folder.path().into() })?;
+    let name = index_name(reader.identity().generation);
+    let Some(file) = folder.dir().open_file(&name, true)? else {
+        return Err(Error::NoIndex { path: folder.path().into() });
+    };
+    let at = entry_at + ENTRY_MIN as u64; // the first one of its text
+    let mut byte = [0];
+    let change = file.read_exact_at(&mut byte, at).and_then(|()| file.write_all_at(&[!byte[0]], at));
+    change.map_err(|source| Error::Io { path: folder.file(&name), doing: "cannot write", source })
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {

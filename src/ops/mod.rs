@@ -15,6 +15,7 @@ pub mod locate;
 pub mod names;
 pub mod order;
 pub mod rename;
+pub mod repair;
 pub mod replace;
 pub mod show;
 pub mod uids;

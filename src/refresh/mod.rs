@@ -8,7 +8,7 @@
 //! most mail is gone at once and the directory is another one, that is an unmounted disk and not a clean-up.
 
 mod adopt;
-mod join;
+pub(crate) mod join;
 mod pass;
 pub(crate) mod read;
 mod rebuild;

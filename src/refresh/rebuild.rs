@@ -1,6 +1,7 @@
 //! An index made again from what is left of it: messages whose entries are lost are read again from the folder.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
@@ -44,6 +45,9 @@ struct Orphan {
     status: Status,
 }
 
+/// An entry that was read again, state and inode.
+type ReadAgain = (Vec<u8>, Status, u64);
+
 /// What becomes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
@@ -57,6 +61,21 @@ pub enum Fate {
     Gone,
     /// Neither file knows of it any more, or it was expunged.
     Unknown,
+}
+
+impl fmt::Display for Fate {
+    /// What follows "UID 7, ".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fate::Kept => write!(f, "as before"),
+            Fate::ReadAgain(path) => write!(f, "read again from {}", path.display()),
+            Fate::Renumbered(path) => {
+                write!(f, "dead: nothing proves that {} still is its mail; that gets a new UID", path.display())
+            }
+            Fate::Gone => write!(f, "dead: no file has its base name"),
+            Fate::Unknown => write!(f, "left out: its mail was expunged"),
+        }
+    }
 }
 
 impl Rebuild {
@@ -116,6 +135,13 @@ impl Rebuild {
         &self.doubtful
     }
 
+    /// The UIDs that die, and why.
+    pub fn dead(&self, folder: &Folder) -> Vec<(Uid, Fate)> {
+        let mut dead: Vec<_> = self.gone.iter().chain(self.doubtful.iter().map(|(uid, _)| uid)).copied().collect();
+        dead.sort_unstable();
+        dead.into_iter().map(|uid| (uid, self.fate(folder, uid))).collect()
+    }
+
     /// No message can be missing among these. Else it may have stood where nothing proves itself any more; its mail then
     /// gets a new UID.
     pub fn is_whole(&self) -> bool {
@@ -130,9 +156,7 @@ impl Rebuild {
             None => Fate::Unknown,
             Some(row) if row.has_entry() => Fate::Kept,
             Some(_) => match (orphan(), doubtful()) {
-                (Ok(at), _) => {
-                    Fate::ReadAgain(folder.maildir().path_of(self.orphans[at].sub, &self.orphans[at].name))
-                }
+                (Ok(at), _) => Fate::ReadAgain(folder.maildir().path_of(self.orphans[at].sub, &self.orphans[at].name)),
                 (_, Ok(at)) => Fate::Renumbered(self.doubtful[at].1.clone()),
                 _ => Fate::Gone,
             },
@@ -169,7 +193,7 @@ impl Rebuild {
 
     /// The entries of the messages that have none, with state and inode. Mail that others rename meanwhile is looked for
     /// again; what never can be caught loses its UID.
-    fn read(&mut self, folder: &Folder) -> Result<HashMap<Uid, (Vec<u8>, Status, u64)>> {
+    fn read(&mut self, folder: &Folder) -> Result<HashMap<Uid, ReadAgain>> {
         let dirs: Subs = Sub::ALL.map(|sub| folder.maildir().sub(sub).ok());
         let mut entries = HashMap::new();
         let mut orphans = std::mem::take(&mut self.orphans);

@@ -154,7 +154,7 @@ fn damage_behind_the_header_is_healed_by_a_full_build() {
         let full = |harm: &dyn Fn(&mut Vec<u8>)| {
             let mail = indexed();
             mail.edit(name, harm);
-            mail.run(["check"]).fails_with(1).stderr_has(" --full mends");
+            mail.run(["check"]).fails_with(1).stderr_has("hint: maildex repair ");
             mail.run(["build", "--full"]).ok();
             mail.assert_listed(&LEFT);
             mail.deliver("new/6.host", self::mail("mail 6"));

@@ -281,7 +281,7 @@ fn one_damage_does_not_hide_the_others() {
     mail.edit("maildex.index.1", |bytes| flip(bytes, FIRST_ENTRY + 30));
     let run = mail.run(["check"]).fails_with(1);
     assert_eq!(run.text().lines().count(), 5, "{}", run.text());
-    run.stderr_has(&format!("hint: maildex build {} --full mends", mail.path().display()));
+    run.stderr_has(&format!("hint: maildex repair {} mends", mail.path().display()));
 }
 
 #[test]

@@ -13,6 +13,7 @@ const VERBS: &[(&str, &str)] = &[
     ("flag", "Set and clear flags, in place"),
     ("inc", "Take new mail up: move what is in new/ to cur/"),
     ("changes", "Print what changed since a token"),
+    ("repair", "Mend a broken index, and say what was made of what"),
     ("replace", "Give a message new contents, from standard input"),
     ("compact", "Rewrite the index without its dead entries"),
     ("watch", "Keep indexes up to date, and print what happens to the mail"),

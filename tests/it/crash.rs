@@ -192,6 +192,8 @@ const OFFSETS_DAMAGED: Sweep = Sweep { name: "offsets damaged", folder: offsets_
 const INDEX_LOST: Sweep = Sweep { name: "index lost", folder: index_lost, step: 3, ..BUILD };
 const INDEX_DAMAGED: Sweep = Sweep { name: "index damaged", folder: index_damaged, step: 3, ..BUILD };
 const COPIED: Sweep = Sweep { name: "copied", folder: copied, ..BUILD };
+const REPAIR: Sweep = Sweep { name: "repair", folder: index_damaged, command: &["repair"], step: 3, ..BUILD };
+const REPAIR_LOST: Sweep = Sweep { name: "repair lost", folder: index_lost, command: &["repair"], step: 3, ..BUILD };
 const SYNC_FAILED: Sweep = Sweep { name: "sync failed", folder: sync_failed, step: 3, ..BUILD };
 
 /// A verb that renames mail. The change of many goes through a refresh first.
@@ -244,6 +246,8 @@ sweeps! {
     lost_index_killed_at_every_call, lost_index_killed_at_stores: INDEX_LOST;
     damaged_index_killed_at_every_call, damaged_index_killed_at_stores: INDEX_DAMAGED;
     copy_taken_over_killed_at_every_call, copy_taken_over_killed_at_every_store: COPIED;
+    repair_killed_at_every_call, repair_killed_at_stores: REPAIR;
+    repair_of_a_lost_file_killed_at_every_call, repair_of_a_lost_file_killed_at_stores: REPAIR_LOST;
     compaction_killed_at_every_call, compaction_killed_at_every_store: COMPACT;
     replace_killed_at_every_call, replace_killed_at_every_store: REPLACE;
     flag_killed_at_every_call, flag_killed_at_every_store: FLAG;

@@ -86,7 +86,8 @@ impl Check<'_> {
             let hint = format!("{}; a writer was killed, or the offset was changed", self.mend());
             self.note_with("later", path.clone(), Some(at), what, Some(hint));
         }
-        if let Some((at, uid)) = met.above {
+        let count = self.header().and_then(HeaderPage::count); // without it nobody can tell which slot is the last
+        if let (Some((at, uid)), Some(_)) = (met.above, count) {
             let (what, found) = (format!("uid of the entry at {at}"), uid.to_string());
             let expected = format!("at most {last}, the last UID of any slot");
             self.damage("above", Damage { path: path.clone(), at, what, found, expected });

@@ -352,7 +352,7 @@ impl Check<'_> {
         if !files.is_empty() {
             files.sort_unstable();
             let what = format!("other programs keep files here, which maildex leaves alone: {}", files.join(", "));
-            self.note("neighbours", self.folder.path().to_path_buf(), None, what);
+            self.detail("neighbours", self.folder.path().to_path_buf(), what, None);
         }
         Ok(())
     }

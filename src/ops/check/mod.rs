@@ -239,7 +239,10 @@ impl Check<'_> {
 
     /// What mends damage.
     fn mend(&self) -> String {
-        format!("maildex build {} --full mends what it can without changing a UID", self.folder.path().display())
+        format!(
+            "maildex repair {} mends it; with --dry-run it only says what that would cost",
+            self.folder.path().display()
+        )
     }
 
     /// What brings the index up to date.
