@@ -30,6 +30,9 @@ const HASH: usize = 4 * 4096;
 const UID: usize = 6 * 4096;
 const COUNT: usize = 128;
 
+/// What is done to a file.
+type Lose = fn(&mut Vec<u8>);
+
 fn uidvalidity(mail: &Mailbox) -> u64 {
     mail.run(["list", "--json", "--last", "1"]).ok().json()[0]["uidvalidity"].as_u64().expect("a number")
 }
@@ -167,7 +170,6 @@ fn a_new_uidvalidity_only_where_a_person_asks_and_nothing_is_left() {
     assert_eq!(uidvalidity(&mail), validity);
 
     // Both lost: each of several ways.
-    type Lose = fn(&mut Vec<u8>);
     let lose: [(&str, Lose); 3] = [
         ("zeroed", |bytes| bytes.fill(0)),
         ("emptied", Vec::clear),
