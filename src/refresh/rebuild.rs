@@ -23,7 +23,7 @@ use crate::refresh::read::{Outcome, Request, Subs, read_all};
 /// Times that mail which others rename meanwhile is looked for.
 const MAX_TRIES: usize = 10;
 
-/// What is to become of the messages of a damaged index. Nothing is changed before [`Rebuild::carry_out`].
+/// What is to become of the messages of a damaged index. Nothing is changed before `carry_out`.
 #[derive(Debug)]
 pub struct Rebuild {
     salvage: Salvage,
