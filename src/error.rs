@@ -231,8 +231,12 @@ pub enum Error {
     Query {
         /// The word it stumbled over.
         word: String,
+        /// Which word of the query that is, from 1 on; 0 if it is not of a query with several.
+        number: usize,
         /// What was expected there.
         expected: String,
+        /// What may have been meant.
+        advice: Option<String>,
     },
 }
 
@@ -265,6 +269,11 @@ impl Error {
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(rustix::io::Errno) -> Error {
         let path = path.into();
         move |errno| Error::Io { path, doing, source: errno.into() }
+    }
+
+    /// An [`Error::Query`] of a word that stands alone.
+    pub(crate) fn query(word: &str, expected: impl Into<String>) -> Error {
+        Error::Query { word: word.into(), number: 0, expected: expected.into(), advice: None }
     }
 
     /// The operating system's answer, if that was the reason.
@@ -413,7 +422,11 @@ impl Error {
             Error::Token { path, .. } => {
                 format!("take a new one with: maildex changes {0}; then list again: maildex list {0}", path.display())
             }
-            Error::Query { .. } => "a query is a UID set (3 or 1:9,12) or words such as unseen, flagged, new".into(),
+            Error::Query { advice: Some(advice), .. } => advice.clone(),
+            Error::Query { .. } => {
+                "a query is a UID set (3 or 1:9,12) or words such as unseen, from ann, since 7d; see: maildex help query"
+                    .into()
+            }
         })
     }
 }
@@ -480,7 +493,10 @@ impl fmt::Display for Error {
             Error::NeedsBuild { why, .. } => write!(f, "the index must be mended first: {why}"),
             Error::Spec { spec, expected } => write!(f, "flags: found {spec:?}, expected {expected}"),
             Error::Token { why, .. } => write!(f, "the token cannot be used: {why}"),
-            Error::Query { word, expected } => write!(f, "query: found {word:?}, expected {expected}"),
+            Error::Query { word, number: 0, expected, .. } => write!(f, "query: found {word:?}, expected {expected}"),
+            Error::Query { word, number, expected, .. } => {
+                write!(f, "query: word {number}: found {word:?}, expected {expected}")
+            }
         }
     }
 }

@@ -12,9 +12,8 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use crate::error::{Error, Result};
-use crate::format::Uid;
 use crate::format::status::Status;
-use crate::index::{Slot, Snapshot};
+use crate::index::Snapshot;
 
 /// No node, no message.
 const NONE: u32 = u32::MAX;
@@ -310,14 +309,6 @@ impl Threads {
         }
         places
     }
-}
-
-/// The UIDs of all messages that belong together with one, rising; none if it is not there.
-pub fn together_with(snapshot: &Snapshot<'_>, uid: Uid, bad: &mut dyn FnMut(Error)) -> Result<Vec<Uid>> {
-    let Some(slot) = snapshot.find_uid(uid)? else { return Ok(Vec::new()) };
-    let threads = Threads::of(snapshot, bad)?;
-    let is_one = |other: &Slot<'_>| threads.are_together(other.no().0, slot.no().0);
-    snapshot.slots().filter(is_one).map(|other| other.uid()).collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,11 @@ use std::path::{Path, PathBuf};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use maildex::ops::count::{Counts, count, counts};
-use maildex::query::Query;
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::tree::Recursive;
-use crate::cli::{reading, terminal, text};
+use crate::cli::{query, reading, terminal, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,16 +38,16 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
-    let query = Query::parse(args.query.iter().map(String::as_str))?;
+    let query = query::parse(&args.query)?;
     let open = |path: &Path, out: &mut Output| reading::open(path, !args.no_refresh, out);
     if !args.recursive.recursive {
-        let number = count(&open(&args.folder, out)?.complete_index()?.snapshot()?, &query)?;
+        let number = count(&mut open(&args.folder, out)?, &query, &mut |error| out.failed(&error))?;
         out.line(number)?;
         return Ok(Exit::Done);
     }
     let mut rows = Vec::new();
     let exit = args.recursive.each(&args.folder, out, |path, out| {
-        let counts = counts(&open(path, out)?.complete_index()?.snapshot()?, &query)?;
+        let counts = counts(&mut open(path, out)?, &query, &mut |error| out.failed(&error))?;
         if out.width().is_none() {
             let Counts { total, unseen, flagged } = counts;
             text::bytes(out.stdout(), path.as_os_str().as_bytes(), false)?;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use maildex::Error;
 use maildex::maildir::change::FlagChange;
 use maildex::maildir::keywords::Keywords;
-use maildex::query::Query;
+use maildex::query::parse::is_key;
 
 use crate::cli::json::cannot_write;
 use crate::cli::output::Output;
@@ -156,10 +156,12 @@ fn folder_hint(error: &Error, folder: &Path) -> Option<String> {
     let missing = match error {
         Error::NotAMaildir { .. } => true,
         Error::Io { source, path, .. } => source.kind() == io::ErrorKind::NotFound && path == folder,
+        // `maildex list from ann`, of which `ann` is all that is left.
+        Error::Query { .. } => !folder.exists(),
         _ => false,
     };
     let word = folder.to_str().filter(|word| !word.contains('/'))?;
-    let is_query = Query::parse([word]).is_ok() || ["uid", "not"].contains(&word);
+    let is_query = is_key(word);
     let verb = match FlagChange::parse(word, &Keywords::default()) {
         Ok(_) => "flag",
         Err(_) if is_query => "list",

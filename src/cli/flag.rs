@@ -8,14 +8,13 @@ use maildex::maildir::change::FlagChange;
 use maildex::maildir::keywords::Keywords;
 use maildex::ops::flag::{Plan, Whose, flag};
 use maildex::ops::locate::Inside;
-use maildex::query::Query;
 use maildex::query::message::MessageRef;
 
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::messages::{self, Input};
 use crate::cli::output::Output;
 use crate::cli::waiting::{self, Waiting};
-use crate::cli::{build, renamed, setting};
+use crate::cli::{build, query, renamed, setting};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -146,7 +145,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     }
     if let Some(query) = &args.query {
         let path = folder.ok_or(Usage("FOLDER is missing"))?;
-        let query = Query::parse(query.iter().map(String::as_str))?;
+        let query = query::parse_option(query)?;
         let mut folder = setting::open(path)?;
         let change = read_spec(&folder, spec)?;
         run_in(args, path, &mut folder, &[(change, Whose::Query(query))], out)?;

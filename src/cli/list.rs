@@ -7,7 +7,6 @@ use maildex::ops::Message;
 use maildex::ops::list::{InThread, Selection, list};
 use maildex::ops::names::Names;
 use maildex::ops::order::Sort;
-use maildex::query::Query;
 
 use crate::cli::exit::Exit;
 use crate::cli::json::{Records, cannot_write};
@@ -15,7 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::template::{Printer, Template};
 use crate::cli::tree::Recursive;
 use crate::cli::view::View;
-use crate::cli::{reading, terminal, text};
+use crate::cli::{query, reading, terminal, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -140,7 +139,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     }
     let selection = Selection {
-        query: Query::parse(args.query.iter().map(String::as_str))?,
+        query: query::parse(&args.query)?,
         sort: match args.sort {
             None if args.threads => Sort::Date,
             None | Some(By::Uid) => Sort::Uid,
@@ -216,7 +215,7 @@ fn list_one(args: &Args, selection: &Selection, path: &Path, out: &mut Output) -
         line.extend_from_slice(end);
         stdout.write_all(&line).map_err(cannot_write)
     };
-    let visited = list(&snapshot, selection, &mut visit, &mut |error| bad.push(error))?;
+    let visited = list(&maildir, &snapshot, selection, &mut visit, &mut |error| bad.push(error))?;
     out.failed_all(&bad);
     for uid in unprintable {
         out.problem(format_args!("UID {uid}: its path holds a newline; use --paths -0"));

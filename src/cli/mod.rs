@@ -20,6 +20,7 @@ mod lock;
 mod manual;
 mod messages;
 mod output;
+mod query;
 mod reading;
 mod renamed;
 mod repair;
@@ -153,7 +154,7 @@ impl Verb {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(flag::with_long_options(std::env::args_os()));
+    let cli = Cli::parse_from(query::shielded(flag::with_long_options(std::env::args_os())));
     setting::set(cli.index_dir.as_deref());
     let mut out = Output::new(cli.quiet, cli.color);
     let done = cli.verb.run(&mut out).and_then(|exit| {

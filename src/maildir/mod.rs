@@ -8,6 +8,7 @@ pub mod draft;
 pub mod flags;
 pub mod keywords;
 pub mod listing;
+pub mod mime;
 pub mod name;
 pub mod short;
 pub mod summary;

@@ -13,6 +13,7 @@
 
 mod addresses;
 mod date;
+mod values;
 mod words;
 
 #[cfg(test)]
@@ -23,7 +24,9 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr2, memchr2_iter, memmem, memrchr};
 
 use addresses::addresses;
-use date::unix_time;
+pub use date::Sent;
+use date::sent;
+pub use values::{date_of, text_of, values_of};
 use words::{decode, utf8};
 
 /// Bytes of UTF-8 that a field may keep.
@@ -124,7 +127,7 @@ impl Summary {
             text
         };
         Self {
-            date: unix_time(&date),
+            date: sent(&date).map(|date| date.unix),
             subject: keep(decode(&subject), Fields::SUBJECT),
             from: keep(addresses(&from), Fields::FROM),
             to: keep(addresses(&to), Fields::TO),

@@ -1,20 +1,19 @@
 //! How many messages.
 
-use crate::error::Result;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::folder::Folder;
 use crate::format::status::Status;
-use crate::index::Snapshot;
+use crate::index::Slot;
 use crate::maildir::flags::Flags;
-use crate::ops::locate::last_live;
+use crate::ops::select::select;
 use crate::query::Query;
 
-/// Counts the live messages that a query means.
-pub fn count(snapshot: &Snapshot<'_>, query: &Query) -> Result<u64> {
-    let last = last_live(snapshot);
+/// Counts the live messages that a query means. Mails that cannot be read go to `bad`.
+pub fn count(folder: &mut Folder, query: &Query, bad: &mut dyn FnMut(Error)) -> Result<u64> {
     let mut count = 0;
-    for slot in snapshot.slots() {
-        let status = slot.status()?;
-        count += u64::from(!status.has(Status::EXPUNGED) && query.matches(&slot, status, last)?);
-    }
+    each(folder, query, &mut |_| count += 1, bad)?;
     Ok(count)
 }
 
@@ -29,19 +28,31 @@ pub struct Counts {
     pub flagged: u64,
 }
 
-/// Counts, among the live messages that a query means, those of each kind.
-pub fn counts(snapshot: &Snapshot<'_>, query: &Query) -> Result<Counts> {
-    let last = last_live(snapshot);
+/// Counts, among the live messages that a query means, those of each kind. Mails that cannot be read go to `bad`.
+pub fn counts(folder: &mut Folder, query: &Query, bad: &mut dyn FnMut(Error)) -> Result<Counts> {
     let mut counts = Counts::default();
-    for slot in snapshot.slots() {
-        let status = slot.status()?;
-        if !status.has(Status::EXPUNGED) && query.matches(&slot, status, last)? {
-            counts.total += 1;
-            counts.unseen += u64::from(!status.flags().contains(Flags::SEEN));
-            counts.flagged += u64::from(status.flags().contains(Flags::FLAGGED));
-        }
-    }
+    let mut add = |status: Status| {
+        counts.total += 1;
+        counts.unseen += u64::from(!status.flags().contains(Flags::SEEN));
+        counts.flagged += u64::from(status.flags().contains(Flags::FLAGGED));
+    };
+    each(folder, query, &mut add, bad)?;
     Ok(counts)
+}
+
+/// A number that leaves out what is damaged would be a wrong one.
+fn each(folder: &mut Folder, query: &Query, visit: &mut dyn FnMut(Status), bad: &mut dyn FnMut(Error)) -> Result<()> {
+    let maildir = Arc::clone(folder.maildir());
+    let mut damaged = None;
+    let mut found = |slot: Slot<'_>, _: &mut dyn FnMut(Error)| {
+        visit(slot.status()?);
+        Ok(true)
+    };
+    select(&maildir, &folder.complete_index()?.snapshot()?, query, &mut found, &mut |error| match error {
+        Error::Damaged(_) => damaged = damaged.take().or(Some(error)),
+        error => bad(error),
+    })?;
+    damaged.map_or(Ok(()), Err)
 }
 
 impl std::ops::AddAssign for Counts {

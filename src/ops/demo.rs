@@ -17,6 +17,7 @@ use crate::format::entry::ENTRY_MIN;
 use crate::format::status::Status;
 use crate::index::{Index, Snapshot, index_name};
 use crate::lock::{Owner, Wait};
+use crate::maildir::Maildir;
 use crate::maildir::flags::Flags;
 use crate::ops::Message;
 use crate::ops::build::{Options, Progress, Report, build};
@@ -123,14 +124,14 @@ pub fn demo(path: &Path, messages: u32, wait: Wait, guide: &mut dyn Guide) -> Re
     tell(&Step::Built(&report, took))?;
 
     let mut reader = Folder::open(path)?;
-    let unseen = Query::parse(["unseen"])?;
     let ((unseen_count, total), took) = timed(|| {
-        let snapshot = reader.complete_index()?.snapshot()?;
-        Ok((count(&snapshot, &unseen)?, count(&snapshot, &Query::default())?))
+        // By flags alone no mail is read, so none can be bad.
+        let mut count = |query: &Query| count(&mut reader, query, &mut |_| ());
+        Ok((count(&Query::unseen())?, count(&Query::all())?))
     })?;
     tell(&Step::Counted { unseen: unseen_count, total, took })?;
     let snapshot = reader.complete_index()?.snapshot()?;
-    let uid = newest(&snapshot, unseen, &mut |message| tell(&Step::Listed(message)))?;
+    let uid = newest(folder.maildir(), &snapshot, &mut |message| tell(&Step::Listed(message)))?;
 
     let slot = snapshot.find_uid(uid)?.ok_or_else(|| gone(path, uid))?;
     let before = slot.status()?.flags();
@@ -220,15 +221,15 @@ fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
 }
 
 /// Tells of the newest messages that have not been read, and returns the last one; if all are read, the last of all.
-fn newest(snapshot: &Snapshot<'_>, unseen: Query, tell: &mut dyn FnMut(&Message<'_>) -> Result<()>) -> Result<Uid> {
+fn newest(maildir: &Maildir, snapshot: &Snapshot<'_>, tell: &mut dyn FnMut(&Message<'_>) -> Result<()>) -> Result<Uid> {
     let mut last = None;
-    let selection = Selection { query: unseen, sort: Sort::Date, last: Some(SHOWN), ..Selection::default() };
+    let selection = Selection { query: Query::unseen(), sort: Sort::Date, last: Some(SHOWN), ..Selection::default() };
     let mut damaged = Ok(());
     let visit = &mut |message: &Message<'_>, _: Option<&InThread>| {
         last = Some(message.uid);
         tell(message)
     };
-    list(snapshot, &selection, visit, &mut |error| damaged = Err(error))?;
+    list(maildir, snapshot, &selection, visit, &mut |error| damaged = Err(error))?;
     damaged?;
     match last {
         Some(uid) => Ok(uid),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::format::status::Status;
+use crate::index::Slot;
 use crate::lock::{Owner, Wait};
 use crate::maildir::change::FlagChange;
 use crate::ops::build::{OnProgress, Options, Report, build, freshen};
-use crate::ops::locate::{Locator, last_live, may_be_elsewhere};
+use crate::ops::locate::{Locator, may_be_elsewhere};
 use crate::ops::rename::{Edit, Outcome, Renamed, rehearse, rename};
+use crate::ops::select::select;
 use crate::query::Query;
 use crate::query::message::MessageRef;
 use crate::refresh::is_fresh;
@@ -132,13 +133,11 @@ fn find<'w>(
                 }
             }
             Whose::Query(query) => {
-                let last = last_live(&snapshot);
-                for slot in snapshot.slots() {
-                    let status = slot.status()?;
-                    if !status.has(Status::EXPUNGED) && query.matches(&slot, status, last)? {
-                        add(slot.uid()?);
-                    }
-                }
+                let mut found = |slot: Slot<'_>, _: &mut dyn FnMut(Error)| {
+                    add(slot.uid()?);
+                    Ok(true)
+                };
+                select(&maildir, &snapshot, query, &mut found, &mut |error| failed.push(error))?;
             }
         }
     }

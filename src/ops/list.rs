@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
 use crate::index::{Entries, Slot, Snapshot};
+use crate::maildir::Maildir;
 use crate::ops::Message;
-use crate::ops::locate::last_live;
 use crate::ops::order::{Sort, order};
+use crate::ops::select::select;
 use crate::query::Query;
 use crate::threads::Threads;
 
@@ -46,6 +47,7 @@ pub struct InThread {
 /// Calls `visit` for each message that is meant, with its place if threads were asked for. Messages whose bytes in the
 /// index are damaged are handed to `bad`, each once, and the rest goes on. Returns how many were visited.
 pub fn list(
+    maildir: &Maildir,
     snapshot: &Snapshot<'_>,
     selection: &Selection,
     visit: &mut dyn FnMut(&Message<'_>, Option<&InThread>) -> Result<()>,
@@ -58,7 +60,6 @@ pub fn list(
         }
     };
     let mut entries = snapshot.index().entries()?;
-    let last_uid = last_live(snapshot);
     let mut visited = 0;
     let mut show = |slot: &Slot<'_>, place: Option<&InThread>, bad: &mut dyn FnMut(Error), entries: &mut Entries| {
         match message(slot, entries) {
@@ -76,14 +77,13 @@ pub fn list(
     // In UID order nothing need be remembered.
     if sort == Sort::Uid && !reverse && last.is_none() && !threads {
         let mut left = limit.unwrap_or(usize::MAX);
-        for slot in snapshot.slots() {
-            if left == 0 {
-                break;
-            }
-            if is_meant(&slot, &selection.query, last_uid, bad) {
+        if left > 0 {
+            let mut found = |slot: Slot<'_>, bad: &mut dyn FnMut(Error)| {
                 show(&slot, None, bad, &mut entries)?;
                 left -= 1;
-            }
+                Ok(left > 0)
+            };
+            select(maildir, snapshot, &selection.query, &mut found, bad)?;
         }
         return Ok(visited);
     }
@@ -91,11 +91,11 @@ pub fn list(
     // Before anything is chosen: what lives then has lived now.
     let all = if is_by_thread { Some(Threads::of(snapshot, bad)?) } else { None };
     let mut chosen: Vec<SlotNo> = Vec::new();
-    for slot in snapshot.slots() {
-        if is_meant(&slot, &selection.query, last_uid, bad) {
-            chosen.push(slot.no());
-        }
-    }
+    let mut found = |slot: Slot<'_>, _: &mut dyn FnMut(Error)| {
+        chosen.push(slot.no());
+        Ok(true)
+    };
+    select(maildir, snapshot, &selection.query, &mut found, bad)?;
     let chosen = order(chosen, snapshot, sort, &mut entries, bad);
     let Some(all) = all else {
         let mut chosen = chosen;
@@ -136,13 +136,4 @@ pub fn message<'e>(slot: &Slot<'_>, entries: &'e mut Entries) -> Result<Message<
     let change = slot.changed()?;
     let status = slot.status()?;
     Ok(Message { uid: slot.uid()?, status, change, inode: slot.inode(), entry: entries.read(slot)? })
-}
-
-fn is_meant(slot: &Slot<'_>, query: &Query, last: Option<Uid>, bad: &mut dyn FnMut(Error)) -> bool {
-    let meant =
-        slot.status().and_then(|status| Ok(!status.has(Status::EXPUNGED) && query.matches(slot, status, last)?));
-    meant.unwrap_or_else(|error| {
-        bad(error);
-        false
-    })
 }

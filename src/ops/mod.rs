@@ -17,6 +17,7 @@ pub mod order;
 pub mod rename;
 pub mod repair;
 pub mod replace;
+pub mod select;
 pub mod show;
 pub mod uids;
 

@@ -1,65 +1,58 @@
-//! Which messages are meant: UID sets and the search keys of IMAP (RFC 9051, 6.4.4).
+//! Which messages are meant: UID sets and the search language of IMAP (RFC 9051, 6.4.4).
+//!
+//! `parse` reads a query, `key` prints it, `plan` says of a message whether it is meant. The last of these goes from what
+//! costs least to what costs most: the status word, the UID, the entry in the index, the header of the mail, all of it.
 
+mod fold;
+mod key;
+pub mod mail;
 pub mod message;
 pub mod parse;
+pub mod plan;
+#[cfg(test)]
+mod tests;
+mod thread;
 pub mod uidset;
+mod when;
+mod words;
 
-use crate::error::Result;
-use crate::format::Uid;
-use crate::format::status::Status;
-use crate::index::Slot;
+use std::fmt;
+
+use jiff::tz::TimeZone;
+
 use crate::maildir::flags::Flags;
+use key::Key;
+pub use when::Clock;
 
-use uidset::UidSet;
-
-/// What a message must be: all of these.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a message must be.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    keys: Vec<Key>,
-}
-
-/// One search key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Key {
-    /// Among the bits in the mask, the status has these.
-    Status { mask: u64, bits: u64 },
-    /// Its UID is in the set.
-    Uids(UidSet),
-    /// The key does not hold.
-    Not(Box<Key>),
-}
-
-impl Key {
-    fn flag(flags: Flags, set: bool) -> Key {
-        Key::Status { mask: flags.bits(), bits: if set { flags.bits() } else { 0 } }
-    }
-
-    fn state(state: Status, set: bool) -> Key {
-        Key::Status { mask: state.bits(), bits: if set { state.bits() } else { 0 } }
-    }
-
-    fn matches(&self, slot: &Slot<'_>, status: Status, last: Option<Uid>) -> Result<bool> {
-        Ok(match self {
-            Key::Status { mask, bits } => status.bits() & mask == *bits,
-            Key::Uids(set) => set.contains(slot.uid()?, last),
-            Key::Not(key) => !key.matches(slot, status, last)?,
-        })
-    }
+    key: Key,
+    /// Where days begin.
+    zone: TimeZone,
 }
 
 impl Query {
     /// Every message.
     pub fn all() -> Query {
-        Query::default()
+        Query { key: Key::ALL, zone: TimeZone::UTC }
     }
 
-    /// Whether a live message is meant. `last` is the largest UID of the folder, which `*` stands for.
-    pub fn matches(&self, slot: &Slot<'_>, status: Status, last: Option<Uid>) -> Result<bool> {
-        for key in &self.keys {
-            if !key.matches(slot, status, last)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// What has not been read.
+    pub fn unseen() -> Query {
+        Query { key: Key::Flag { letter: Flags::SEEN, set: false }, zone: TimeZone::UTC }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Query {
+        Query::all()
+    }
+}
+
+/// As it can be read again, by whoever has the same clock.
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.key, f)
     }
 }

@@ -1,5 +1,7 @@
 //! IMAP UID sets: `3`, `1:9,12`, `100:*` (RFC 9051, 9, `sequence-set`).
 
+use std::fmt;
+
 use crate::error::{Error, Result};
 use crate::format::Uid;
 
@@ -24,7 +26,7 @@ impl UidSet {
 
     /// Reads a set.
     pub fn parse(text: &str) -> Result<UidSet> {
-        let wrong = |expected: &str| Error::Query { word: text.into(), expected: expected.into() };
+        let wrong = |expected: &str| Error::query(text, expected);
         // `None` is `*`.
         let bound = |text: &str| match text {
             "*" => Ok(None),
@@ -91,6 +93,24 @@ impl UidSet {
     }
 }
 
+/// So that reading it again gives the same set.
+impl fmt::Display for UidSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        let mut part = |part: fmt::Arguments<'_>| write!(f, "{}{part}", std::mem::replace(&mut separator, ","));
+        for uid in &self.singles {
+            part(format_args!("{uid}"))?;
+        }
+        for (from, to) in self.ranges.iter().filter(|(from, to)| from != to) {
+            part(format_args!("{from}:{to}"))?;
+        }
+        if let Some(from) = self.open {
+            part(format_args!("{from}:*"))?;
+        }
+        if self.has_last { part(format_args!("*")) } else { Ok(()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +135,14 @@ mod tests {
         assert_eq!(UidSet::parse("7:12,4:20,9").unwrap().last(), Uid::new(20));
         assert_eq!(UidSet::parse("7,12:4,9").unwrap().last(), Uid::new(12));
         assert_eq!(UidSet::parse("7,9:*").unwrap().last(), None);
+    }
+
+    #[test]
+    fn what_is_printed_reads_as_the_same_set() {
+        for text in ["3", "*", "7,3,7,4:4,1:9", "5:2,9:*,*,*:4", "4294967295", "1:3,3:5,2"] {
+            let set = UidSet::parse(text).unwrap();
+            assert_eq!(UidSet::parse(&set.to_string()).unwrap(), set, "{text} is printed as {set}");
+        }
     }
 
     /// The whole list was gone through for each message: with 100,000 that took minutes.

@@ -85,7 +85,7 @@ fn a_wrong_query_is_wrong_usage_and_the_word_is_named() {
         ("1:", "1:"),
     ] {
         for verb in ["list", "count"] {
-            mail.run([verb, query]).fails_with(2).stdout("").stderr_has(&format!("query: found {word:?}, expected"));
+            mail.run([verb, query]).fails_with(2).stdout("").stderr_has(&format!(": found {word:?}, expected"));
         }
     }
     mail.assert_sound();

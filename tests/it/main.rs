@@ -31,6 +31,7 @@ mod lock;
 mod mailbox;
 mod oracle;
 mod peers;
+mod query;
 mod repair;
 mod replace;
 mod sample;

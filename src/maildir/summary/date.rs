@@ -8,12 +8,21 @@ use memchr::memchr;
 use super::addresses::closed_len;
 use super::words::utf8;
 
-/// The date in a line, in Unix seconds.
+/// A date as a mailer wrote it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Unix seconds.
+    pub unix: i64,
+    /// What the clock on the writer's wall showed, as if it were UTC.
+    pub local: i64,
+}
+
+/// The date in a line.
 ///
 /// Dates in the wild lack seconds, zones or commas, name the month first, or hold comments anywhere. Their parts are
 /// told apart by their looks and handed to the parser in the order of RFC 5322; years of two or three digits follow its
 /// section 4.3. A zone that is missing or unknown is UTC; a day that its month does not have is no date.
-pub(super) fn unix_time(line: &[u8]) -> Option<i64> {
+pub(super) fn sent(line: &[u8]) -> Option<Sent> {
     let line = without_comments(line);
     let (mut day, mut month, mut year) = (None, None, None);
     let (mut time, mut zone, mut half) = (None, None, None);
@@ -62,7 +71,7 @@ pub(super) fn unix_time(line: &[u8]) -> Option<i64> {
     // Numbers out of range carry over: the date they make is not the one that was written.
     (DateTime::from_timestamp(date.to_timestamp_local())
         == DateTime { tz_hour: 0, tz_minute: 0, tz_before_gmt: false, ..date })
-    .then(|| date.to_timestamp())
+    .then(|| Sent { unix: date.to_timestamp(), local: date.to_timestamp_local() })
 }
 
 /// Whether a word begins with the English name of a month, as far as dates spell it out.
