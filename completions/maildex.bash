@@ -64,6 +64,9 @@ _maildex() {
             maildex,show)
                 cmd="maildex__subcmd__show"
                 ;;
+            maildex,stat)
+                cmd="maildex__subcmd__stat"
+                ;;
             maildex,uids)
                 cmd="maildex__subcmd__uids"
                 ;;
@@ -117,6 +120,9 @@ _maildex() {
                 ;;
             maildex__subcmd__help,show)
                 cmd="maildex__subcmd__help__subcmd__show"
+                ;;
+            maildex__subcmd__help,stat)
+                cmd="maildex__subcmd__help__subcmd__stat"
                 ;;
             maildex__subcmd__help,uids)
                 cmd="maildex__subcmd__help__subcmd__uids"
@@ -224,7 +230,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --index-dir --color --help --version build list count show cat flag inc changes replace compact watch check repair dump uids lock demo help"
+            opts="-q -h -V --quiet --index-dir --color --help --version build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -492,7 +498,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count show cat flag inc changes replace compact watch check repair dump uids lock demo help"
+            opts="build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -800,6 +806,20 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__stat)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1313,6 +1333,32 @@ _maildex() {
                     return 0
                     ;;
                 -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__stat)
+            opts="-q -h --top --json --no-refresh --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --top)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -94,7 +94,7 @@ fn summary(done: &Done) -> String {
             HumanBytes(compacted.bytes_after),
             HumanBytes(compacted.bytes_before)
         ),
-        Done::NotWorthIt(Dead { messages, of, percent }) => {
+        Done::NotWorthIt(Dead { messages, of, percent, .. }) => {
             format!("nothing done: {percent} % is dead, {messages} of {}", text::count(*of, "message"))
         }
         Done::CalledOff => "called off; the index is as it was".into(),

@@ -28,7 +28,7 @@ use serde::Serialize;
 pub use index::{checked, compacted, field, finding, repaired, report};
 
 /// Version of the keys below; they are only ever added to.
-const VERSION: u8 = 1;
+pub const VERSION: u8 = 1;
 
 /// A message, as scripts get it.
 #[derive(Serialize)]
@@ -270,7 +270,7 @@ fn lossy(bytes: &[u8]) -> (String, Option<String>) {
 }
 
 /// A time in UTC (RFC 3339); `None` beyond the year 9999.
-fn rfc3339(seconds: i64) -> Option<String> {
+pub fn rfc3339(seconds: i64) -> Option<String> {
     jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
 }
 

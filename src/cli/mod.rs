@@ -29,6 +29,8 @@ mod setting;
 mod shell;
 mod show;
 mod signals;
+mod stat;
+mod stat_view;
 mod state;
 mod template;
 mod terminal;
@@ -79,6 +81,7 @@ enum Verb {
     #[command(aliases = ["ls", "search"])]
     List(list::Args),
     Count(count::Args),
+    Stat(stat::Args),
     Show(show::Args),
     Cat(cat::Args),
     Flag(flag::Args),
@@ -106,6 +109,7 @@ impl Verb {
             Verb::Build(args) => build::run(args, out),
             Verb::List(args) => list::run(args, out),
             Verb::Count(args) => count::run(args, out),
+            Verb::Stat(args) => stat::run(args, out),
             Verb::Show(args) => show::run(args, out),
             Verb::Cat(args) => cat::run(args, out),
             Verb::Flag(args) => flag::run(args, out),
@@ -131,6 +135,7 @@ impl Verb {
             Verb::Build(args) => &args.folder,
             Verb::List(args) => &args.folder,
             Verb::Count(args) => &args.folder,
+            Verb::Stat(args) => &args.folder,
             Verb::Show(args) => args.wanted.place(),
             Verb::Cat(args) => args.wanted.place(),
             Verb::Flag(args) => args.place(),

@@ -13,6 +13,7 @@ use crate::dir::Access;
 use crate::error::Result;
 use crate::format::header::{HEADER_LEN, Identity};
 use crate::format::status::Status;
+use crate::index::Snapshot;
 use crate::index::generation::{NewGeneration, Start, new_marker};
 use crate::index::publish::{SlotData, Writer};
 use crate::maildir::Sub;
@@ -37,27 +38,37 @@ pub struct Dead {
     pub messages: usize,
     /// All messages in it.
     pub of: usize,
-    /// Of the bytes of all entries, so many percent are those of dead messages, or of entries that gave way to another one
-    /// of the same message, or nobody's.
+    /// Bytes of the entries of live messages.
+    pub live_bytes: u64,
+    /// Bytes of entries of dead messages, or of entries that gave way to another one of the same message, or nobody's.
+    pub bytes: u64,
+    /// Of the bytes of all entries, these are so many percent.
     pub percent: u8,
 }
 
-impl Writer<'_> {
+impl Snapshot<'_> {
     /// How much is dead.
-    pub fn dead(&mut self) -> Result<Dead> {
-        let snapshot = self.snapshot()?;
-        let all = snapshot.index().index_len()?.saturating_sub(HEADER_LEN as u64);
-        let mut entries = snapshot.index().entries()?;
+    pub fn dead(&self) -> Result<Dead> {
+        let all = self.index().index_len()?.saturating_sub(HEADER_LEN as u64);
+        let mut entries = self.index().entries()?;
         let (mut live, mut live_bytes) = (0, 0);
-        for slot in snapshot.slots() {
+        for slot in self.slots() {
             if !slot.status()?.has(Status::EXPUNGED) {
                 live += 1;
                 live_bytes += entries.len_of(&slot)?;
             }
         }
-        let percent = (all.saturating_sub(live_bytes) * 100).checked_div(all).unwrap_or(0) as u8;
-        let of = snapshot.len() as usize;
-        Ok(Dead { messages: of - live, of, percent })
+        let bytes = all.saturating_sub(live_bytes);
+        let percent = (bytes * 100).checked_div(all).unwrap_or(0) as u8;
+        let of = self.len() as usize;
+        Ok(Dead { messages: of - live, of, live_bytes, bytes, percent })
+    }
+}
+
+impl Writer<'_> {
+    /// How much is dead.
+    pub fn dead(&mut self) -> Result<Dead> {
+        self.snapshot()?.dead()
     }
 
     /// Writes the next generation and puts it in place; this writer is of no more use then. `progress` hears how many slots

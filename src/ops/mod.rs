@@ -19,6 +19,7 @@ pub mod repair;
 pub mod replace;
 pub mod select;
 pub mod show;
+pub mod stat;
 pub mod uids;
 
 use crate::format::Uid;

@@ -8,6 +8,7 @@ const VERBS: &[(&str, &str)] = &[
     ("build", "Make the index of a folder, or bring it up to date"),
     ("list", "List messages, one a line"),
     ("count", "Print how many messages there are"),
+    ("stat", "Print what is in a folder: flags, sizes, ages, senders, and what the index costs"),
     ("show", "Print every field that the index has of a message"),
     ("cat", "Print mails as they are"),
     ("flag", "Set and clear flags, in place"),

@@ -137,9 +137,22 @@ fn the_main_page_reads_from_top_to_bottom_and_is_complete() {
     let lock: serde_json::Value = serde_json::from_str(&lock).expect("one object");
     let output = page.split("\n.SH ").find(|section| section.starts_with("OUTPUT")).expect("a section");
     let words: BTreeSet<&str> = output.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    for key in [&build[0], &list[0], &flag[0], &changes[0], &uids[0], &uids[0]["lists"][0], &lock]
-        .into_iter()
-        .flat_map(|record| record.as_object().expect("an object").keys())
+    let stat = mail.run(["stat", "--json"]).ok().json();
+    for key in [
+        &build[0],
+        &list[0],
+        &stat[0],
+        &stat[0]["sizes"][0],
+        &stat[0]["ages"][0],
+        &stat[0]["top_senders"][0],
+        &flag[0],
+        &changes[0],
+        &uids[0],
+        &uids[0]["lists"][0],
+        &lock,
+    ]
+    .into_iter()
+    .flat_map(|record| record.as_object().expect("an object").keys())
     {
         assert!(words.contains(key.as_str()), "OUTPUT does not say what {key} is");
     }

@@ -37,6 +37,7 @@ mod replace;
 mod sample;
 mod show;
 mod stamps;
+mod stat;
 mod sweep;
 mod tree;
 mod uids;

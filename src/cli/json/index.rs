@@ -66,7 +66,7 @@ pub fn compacted(out: &mut impl Write, folder: &Path, done: &Done) -> io::Result
             still_open,
             ..record
         },
-        Done::NotWorthIt(Dead { messages, of, percent }) => {
+        Done::NotWorthIt(Dead { messages, of, percent, .. }) => {
             CompactRecord { dead: Some(*messages), messages: Some(*of), dead_percent: Some(*percent), ..record }
         }
         Done::CalledOff => record,
