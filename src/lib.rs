@@ -23,6 +23,9 @@
 
 pub mod dir;
 pub mod error;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
+#[cfg(not(feature = "failpoints"))]
 mod failpoint;
 pub mod folder;
 pub mod format;

@@ -4,8 +4,10 @@
 //! 2. write the entries, sync the index file
 //! 3. store the slots beyond the published count, sync the offsets file
 //! 4. store how much of the index file is accounted for, then the count: the new messages are there, whole
-//! 5. of messages that were there before, store the change number, then the status
-//! 6. store the change counter
+//! 5. of messages that were there before and have another name, store where the new entry is, sync the offsets file, store
+//!    the hash: a hash that reached the disk without its entry would pass for a message that was found
+//! 6. of all messages that were there before, store the change number, then the status
+//! 7. store the change counter
 //!
 //! A kill between any two steps leaves a state that [`recover`](super::recover) completes. Nothing that is published
 //! is ever cut or overwritten; an entry that must change gets a new place at the end.
@@ -14,6 +16,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use crate::error::{Damage, Error, Result};
+use crate::failpoint;
 use crate::format::block::{self, BLOCK_LEN, Block};
 use crate::format::entry::{ALIGN, Entry};
 use crate::format::header::{HEADER_LEN, IndexId, Marks, at};
@@ -284,6 +287,9 @@ impl<'l> Writer<'l> {
             self.count += self.added.len() as u64;
             self.index.header().set_count(self.count);
         }
+        if self.index.store_new_places(&self.changes) {
+            self.sync(&self.index.offsets_file)?;
+        }
         for &item in &self.changes {
             self.index.store_change(item, change);
         }
@@ -320,7 +326,9 @@ impl<'l> Writer<'l> {
                 self.index.header().set_marks(marks.with(Marks::FAILED));
             }
             Error::io("cannot sync", self.index.dir.path())(errno)
-        })
+        })?;
+        failpoint::synced(file);
+        Ok(())
     }
 
     /// Says whether the first build has finished, or records stamps: header words that are no change of a message.
@@ -428,6 +436,19 @@ impl Index {
         self.remap()
     }
 
+    /// Says where the new entries of messages are. Whether the hash of one must be changed after that.
+    fn store_new_places(&self, changes: &[Change]) -> bool {
+        let mut are_renamed = false;
+        for change in changes {
+            if let Change::Entry(no, data) = change {
+                let slot = self.slot(*no).expect("changes are made to published slots");
+                slot.block().entry_at[no.row()].store(data.entry_at);
+                are_renamed |= slot.hash() != data.hash;
+            }
+        }
+        are_renamed
+    }
+
     fn store_change(&self, change: Change, number: u64) {
         let slot = |no| self.slot(no).expect("changes are made to published slots");
         let set_status = |slot: &Slot<'_>, status: Status, renamed: bool| {
@@ -444,7 +465,6 @@ impl Index {
             Change::Status(no, status) => set_status(&slot(no), status, false),
             Change::Entry(no, data) => {
                 let slot = slot(no);
-                slot.block().entry_at[no.row()].store(data.entry_at);
                 let renamed = slot.hash() != data.hash;
                 set_hints(&slot, data.hash, data.inode);
                 set_status(&slot, data.status, renamed);

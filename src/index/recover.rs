@@ -92,6 +92,7 @@ impl Index {
         if header.accounted().is_none() {
             header.set_accounted(HEADER_LEN as u64); // the next writer looks at every entry
         }
+        self.complete_hashes(count as u32..good)?;
         for no in (0..good).map(SlotNo) {
             let slot = self.slot(no).expect("within capacity");
             if slot.changed().is_err() {
@@ -111,6 +112,20 @@ impl Index {
         }
         header.set_counter(change);
         self.burnt = burnt;
+        Ok(())
+    }
+
+    /// Of slots that were never published each page may be of another moment. Uid and entry have proved themselves; of a
+    /// live message the next listing would mend the hash, too, of a dead one nobody would.
+    fn complete_hashes(&self, slots: std::ops::Range<u32>) -> Result<()> {
+        let mut entries = self.entries()?;
+        for no in slots.map(SlotNo) {
+            let slot = self.slot(no).expect("within capacity");
+            let hash = self.identity.hash(entries.read(&slot)?.base);
+            if slot.hash() != hash {
+                slot.block().hash[no.row()].store(hash);
+            }
+        }
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod flag;
 mod flag_beside;
 mod format;
 mod generate;
+mod images;
 mod inc;
 mod list;
 mod list_format;
