@@ -19,7 +19,9 @@ use maildex::ops::build::{Options, build};
 
 use crate::mailbox::{Mailbox, figures, long, mail, skipped};
 use crate::oracle;
-use crate::sweep::{Files, Kill, Left, NEW_CONTENTS, Place, STRACE, Sweep, kill, strace_works, under_strace};
+use crate::sweep::{
+    Files, Kill, Left, NEW_CONTENTS, Place, STRACE, Sweep, input, kill, like_undisturbed, strace_works, under_strace,
+};
 
 /// Mail 3 may be there with the old contents, the new ones, or both; in tmp/ may be left what is one of them. Nothing else
 /// may have changed.
@@ -220,6 +222,107 @@ const COMPACT: Sweep = Sweep {
 
 const REPLACE: Sweep =
     Sweep { name: "replace", folder: built, command: &["replace", "3"], mail: replaced, left: Left::SomeOfIt, step: 1 };
+
+/// The numbers of a list where there is no index; `input` is the list.
+const IMPORT: Sweep = Sweep { name: "import", folder: listed, command: &["uids", "import", "-"], step: 7, ..BUILD };
+/// The same beside numbers that were given out: some mail is new, some gets another one.
+const IMPORT_ABOVE: Sweep = Sweep { name: "import above", folder: listed_above, ..IMPORT };
+
+/// Some of the mail has numbers, the other way round than by arrival.
+fn listed() -> Place {
+    let place = fresh();
+    let list = "maildex-uids 1\tuidvalidity 1000\tuidnext 50\tmessages 5\n\
+        3\t12.host\n9\t6.host,S=12\n20\tgone\n30\t10.host\n40\t8.host\n";
+    fs::write(place.mailbox.file("input"), list).expect("write the list");
+    place
+}
+
+fn listed_above() -> Place {
+    let place = listed();
+    place.run(&["uids", "import", "-"], 0).expect("the first list");
+    change(&place.mailbox);
+    let list = "maildex-uids 1\tuidvalidity 1000\tuidnext 90\tmessages 5\n\
+        9\t6.host,S=12\n60\t15.host\n61\t10.host\n62\t13.host\n80\t3.host\n";
+    fs::write(place.mailbox.file("input"), list).expect("write the list");
+    let mut place = place;
+    place.show().expect("a folder to begin with");
+    place
+}
+
+/// Killed anywhere, an import has done all or nothing: run again it comes to the same end, and so it does after a build
+/// that finds all done. A build that finds nothing done gives numbers of its own, which nothing takes away again.
+/// Mail that is not listed gets numbers above `last_listed`, and then perhaps others.
+fn killed_imports(sweep: &Sweep, last_listed: u64, points: impl Iterator<Item = Kill>) {
+    let expected = sweep.undisturbed();
+    let (mut tried, mut kills, mut refused) = (0, 0, 0);
+    for point in points {
+        for build_first in [false, true] {
+            let fail = |why: String| -> ! { panic!("{} at {point:?}, build first: {build_first}: {why}", sweep.name) };
+            let mut place = (sweep.folder)();
+            let (before, last) = (oracle::untouchable(&place.mailbox), place.history.last());
+            tried += 1;
+            kills += usize::from(kill(&place.mailbox, sweep.command, &point).unwrap_or_else(|why| fail(why)));
+            place.show().unwrap_or_else(|why| fail(why));
+            if build_first {
+                place.put_right().unwrap_or_else(|why| fail(why));
+            }
+            let import = |place: &Place| {
+                let mut command = place.mailbox.command(sweep.command);
+                place.mailbox.finish(command.stdin(input(&place.mailbox)))
+            };
+            let mut again = import(&place);
+            // One of the two files had its name: it says so, and a build brings all numbers back.
+            if again.errors().contains("the index must be mended first") {
+                place.put_right().unwrap_or_else(|why| fail(why));
+                again = import(&place).ok();
+            }
+            let listed = place.put_right().unwrap_or_else(|why| fail(why));
+            match again.code() {
+                Some(0) => like_undisturbed(&listed, &expected, last_listed).unwrap_or_else(|why| fail(why)),
+                Some(3) if build_first => refused += 1,
+                _ => fail(again.to_string()),
+            }
+            untouched(&before, &oracle::untouchable(&place.mailbox)).unwrap_or_else(|why| fail(why));
+            if place.history.last() < last {
+                fail("UIDNEXT fell".into());
+            }
+        }
+    }
+    figures(&format!("killed {}: {tried} tries, {kills} kills, {refused} had numbers of a build by then", sweep.name));
+    assert!(kills >= tried && refused > 0 && refused < tried / 2);
+}
+
+#[test]
+fn imports_killed_at_every_call() {
+    if !strace_works() {
+        return skipped("imports killed at every system call", STRACE);
+    }
+    for (sweep, last_listed) in [(IMPORT, 49), (IMPORT_ABOVE, 89)] {
+        let calls = sweep.call_points();
+        let errors: Vec<_> = calls
+            .iter()
+            .filter_map(|(name, nth)| {
+                let error = match &**name {
+                    "fallocate" | "pwrite64" => "ENOSPC",
+                    "fsync" => "EIO",
+                    _ => return None,
+                };
+                Some(Kill::Error(name.clone(), *nth, error))
+            })
+            .collect();
+        assert!(errors.len() > 8, "{errors:?}");
+        let kills = calls.into_iter().map(|(name, nth)| Kill::Call(name, nth));
+        killed_imports(&sweep, last_listed, kills.chain(errors));
+    }
+}
+
+#[test]
+fn imports_killed_at_stores() {
+    for (sweep, last_listed) in [(IMPORT, 49), (IMPORT_ABOVE, 89)] {
+        let step = if long() { 1 } else { sweep.step };
+        killed_imports(&sweep, last_listed, (1..=sweep.store_points()).step_by(step).map(Kill::Store));
+    }
+}
 
 macro_rules! sweeps {
     ($($calls:ident, $stores:ident: $sweep:expr;)*) => {$(

@@ -94,7 +94,7 @@ impl Place {
     }
 
     pub fn run(&self, arguments: &[&str], code: i32) -> Result<Run, String> {
-        let run = self.mailbox.finish(self.mailbox.command(arguments).stdin(input()));
+        let run = self.mailbox.finish(self.mailbox.command(arguments).stdin(input(&self.mailbox)));
         if run.code() == Some(code) { Ok(run) } else { Err(format!("expected exit {code}\n{run}")) }
     }
 
@@ -116,8 +116,11 @@ impl Place {
     }
 }
 
-/// A mail on standard input, for those who read it.
-pub fn input() -> fs::File {
+/// What those get who read standard input: the file `input` of the folder, else a mail.
+pub fn input(mailbox: &Mailbox) -> fs::File {
+    if let Ok(file) = fs::File::open(mailbox.file("input")) {
+        return file;
+    }
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(mail(NEW_CONTENTS).as_bytes()).and_then(|()| file.rewind()).expect("write the mail");
     file
@@ -214,7 +217,7 @@ impl Sweep {
         let place = (self.folder)();
         let log = tempfile::NamedTempFile::new().expect("a temporary file");
         let mut command = under_strace(&place.mailbox.command(self.command), log.path(), None);
-        place.mailbox.finish(command.stdin(input())).ok();
+        place.mailbox.finish(command.stdin(input(&place.mailbox))).ok();
         let log = fs::read_to_string(log.path()).expect("read the log of strace");
         let main_thread = log.split_whitespace().next().expect("a thread id");
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -308,7 +311,7 @@ pub fn kill(mailbox: &Mailbox, arguments: &[&str], at: &Kill) -> Result<bool, St
                 under_strace(&command, "/dev/null".as_ref(), Some(&format!("inject={name}:error={error}:when={nth}")));
         }
     }
-    let output = command.stdin(input()).output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    let output = command.stdin(input(mailbox)).output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     let told = output.stderr.starts_with(b"maildex: /");
     match (output.status.signal(), output.status.code()) {
         (Some(SIGKILL), _) => Ok(true),
