@@ -237,7 +237,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from export" -l format -d 'How; if not given FILE says it by its name, else tsv' -r -f -a "tsv\t'A line for each message, UID and base name, that any bytes survive: for back-ups'
 dovecot\t'dovecot-uidlist, version 3'
 courier\t'courierimapuiddb, version 1'"
-complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from export" -l wait -d 'How long to wait for Dovecot\'s lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from export" -l wait -d 'How long to wait for the lock of Dovecot or Courier: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from export" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from export" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also in a pipe, with columns as on a terminal: for less -R'

@@ -83,7 +83,7 @@ pub enum Error {
         /// Who, as far as it can be seen.
         who: Vec<String>,
     },
-    /// Dovecot's lock of the folder is held.
+    /// Dovecot's lock of the folder is held, or Courier's.
     DovecotLock {
         /// The lock.
         path: PathBuf,
@@ -364,6 +364,9 @@ impl Error {
             Error::Network { .. } => {
                 "keep the index on a local disk: maildex --index-dir DIR, or MAILDEX_INDEX_DIR=DIR for every verb"
                     .into()
+            }
+            Error::DovecotLock { path, .. } if path.ends_with(crate::lock::COURIER_LOCK) => {
+                "Courier is at work in the folder; try again, or wait longer with --wait".into()
             }
             Error::DovecotLock { .. } => {
                 "Dovecot is at work in the folder; try again, or wait longer with --wait".into()

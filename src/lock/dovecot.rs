@@ -1,4 +1,5 @@
 //! Dovecot's own lock, `dovecot-uidlist.lock`, for work beside which Dovecot must stand off: renaming or compressing mail.
+//! And `tmp/courier.lock`, the same for Courier (with `IMAP_USELOCKS=1`, the default), which makes it in the same way.
 //!
 //! A dotlock: a file with `pid:host` in it, made under its name only if that is free. Dovecot overrides one whose
 //! process is dead on its own host, and one of another host that has not changed for two minutes. So do we, by the same
@@ -18,9 +19,13 @@ use super::lockfile::Wait;
 use super::wait::Deadline;
 use crate::dir::{Access, Dir, FileId, id_of_file};
 use crate::error::{Error, Result};
+use crate::maildir::draft::TMP;
 
 /// Dovecot holds it while it writes its list of UIDs.
 pub const DOVECOT_LOCK: &str = "dovecot-uidlist.lock";
+
+/// Courier holds it, in `tmp/`, while it looks what there is.
+pub const COURIER_LOCK: &str = "courier.lock";
 
 /// Dovecot holds it briefly and nothing says when it is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
@@ -35,20 +40,30 @@ const STALE: Duration = Duration::from_mins(2);
 #[derive(Debug)]
 pub struct Dotlock {
     dir: Arc<Dir>,
+    name: &'static str,
     id: FileId,
     file: File,
 }
 
 impl Dotlock {
-    /// Takes the lock of a Maildir, or fails with [`Error::DovecotLock`] when `wait` is over.
+    /// Takes Dovecot's lock of a Maildir, or fails with [`Error::DovecotLock`] when `wait` is over.
     pub fn acquire(dir: &Arc<Dir>, access: &Access, wait: Wait) -> Result<Dotlock> {
+        Dotlock::acquire_named(dir, DOVECOT_LOCK, access, wait)
+    }
+
+    /// Takes Courier's lock of a Maildir.
+    pub fn acquire_couriers(dir: &Arc<Dir>, access: &Access, wait: Wait) -> Result<Dotlock> {
+        Dotlock::acquire_named(&Arc::new(dir.sub(TMP)?), COURIER_LOCK, access, wait)
+    }
+
+    fn acquire_named(dir: &Arc<Dir>, name: &'static str, access: &Access, wait: Wait) -> Result<Dotlock> {
         let deadline = Deadline::after(wait);
         loop {
-            if let Some(file) = create(dir, access)? {
-                let id = id_of_file(&file).map_err(Error::io("cannot stat", dir.path().join(DOVECOT_LOCK)))?;
-                return Ok(Dotlock { dir: Arc::clone(dir), id, file });
+            if let Some(file) = create(dir, name, access)? {
+                let id = id_of_file(&file).map_err(Error::io("cannot stat", dir.path().join(name)))?;
+                return Ok(Dotlock { dir: Arc::clone(dir), name, id, file });
             }
-            let other = match Other::look(dir) {
+            let other = match Other::look(dir, name) {
                 Ok(Some(other)) => other,
                 Ok(None) => continue,
                 // Where Dovecot links its lock to its name it has two links for a moment.
@@ -58,11 +73,11 @@ impl Dotlock {
                 }
                 Err(error) => return Err(error),
             };
-            if other.is_dead() && other.remove(dir)? {
+            if other.is_dead() && other.remove(dir, name)? {
                 continue;
             }
             if deadline.is_over() {
-                let path = dir.path().join(DOVECOT_LOCK);
+                let path = dir.path().join(name);
                 return Err(Error::DovecotLock { path, holder: other.text });
             }
             thread::sleep(LOOK_AGAIN.min(deadline.left()));
@@ -71,39 +86,39 @@ impl Dotlock {
 
     /// Says that it is still held. `false` if it no longer is ours.
     pub fn touch(&self) -> Result<bool> {
-        ring(&self.file).map_err(Error::io("cannot touch", self.dir.path().join(DOVECOT_LOCK)))?;
-        Ok(self.dir.id_of(DOVECOT_LOCK)? == Some(self.id))
+        ring(&self.file).map_err(Error::io("cannot touch", self.dir.path().join(self.name)))?;
+        Ok(self.dir.id_of(self.name)? == Some(self.id))
     }
 }
 
 impl Drop for Dotlock {
     fn drop(&mut self) {
-        if self.dir.id_of(DOVECOT_LOCK).is_ok_and(|id| id == Some(self.id)) {
+        if self.dir.id_of(self.name).is_ok_and(|id| id == Some(self.id)) {
             // What is left behind names a dead process, and Dovecot removes it.
-            let _ = self.dir.unlink(DOVECOT_LOCK);
+            let _ = self.dir.unlink(self.name);
         }
     }
 }
 
 /// Makes it with its text; `None` if the name is taken.
-fn create(dir: &Dir, access: &Access) -> Result<Option<File>> {
+fn create(dir: &Dir, name: &str, access: &Access) -> Result<Option<File>> {
     let text = format!("{}:{}", rustix::process::getpid().as_raw_nonzero(), host());
     let write = |mut file: &File| {
         file.write_all(text.as_bytes()).map_err(|source| Error::Io {
-            path: dir.path().join(DOVECOT_LOCK),
+            path: dir.path().join(name),
             doing: "cannot write",
             source,
         })
     };
     if let Ok(file) = dir.create_unnamed(access) {
         write(&file)?;
-        match dir.link_unnamed(&file, DOVECOT_LOCK) {
+        match dir.link_unnamed(&file, name) {
             Ok(()) => return Ok(Some(file)),
             Err(Errno::EXIST) => return Ok(None),
             Err(_) => {} // no /proc, or no hard links
         }
     }
-    match dir.create_file(DOVECOT_LOCK, access) {
+    match dir.create_file(name, access) {
         Err(error) if error.errno() == Some(Errno::EXIST) => Ok(None),
         made => made.and_then(|file| write(&file).map(|()| Some(file))),
     }
@@ -117,9 +132,9 @@ struct Other {
 }
 
 impl Other {
-    fn look(dir: &Dir) -> Result<Option<Other>> {
-        let failed = |source| Error::Io { path: dir.path().join(DOVECOT_LOCK), doing: "cannot read", source };
-        let Some(mut file) = dir.open_file(DOVECOT_LOCK, false)? else { return Ok(None) };
+    fn look(dir: &Dir, name: &str) -> Result<Option<Other>> {
+        let failed = |source| Error::Io { path: dir.path().join(name), doing: "cannot read", source };
+        let Some(mut file) = dir.open_file(name, false)? else { return Ok(None) };
         let mut text = Vec::new();
         (&mut file).take(512).read_to_end(&mut text).map_err(failed)?;
         let changed = file.metadata().and_then(|meta| meta.modified()).map_err(failed)?;
@@ -139,10 +154,10 @@ impl Other {
     }
 
     /// `false` if another one stands there by now.
-    fn remove(&self, dir: &Dir) -> Result<bool> {
-        let same = dir.id_of(DOVECOT_LOCK)? == id_of_file(&self.file).ok();
+    fn remove(&self, dir: &Dir, name: &str) -> Result<bool> {
+        let same = dir.id_of(name)? == id_of_file(&self.file).ok();
         if same {
-            dir.unlink(DOVECOT_LOCK)?;
+            dir.unlink(name)?;
             // As Dovecot does: two who override at once must not remove each other's new one.
             thread::sleep(LOOK_AGAIN);
         }

@@ -37,7 +37,7 @@ mod wait;
 pub use ask::{ASK, is_wanted};
 pub use close::{CLOSE, OPEN, Presence, is_closing};
 pub(crate) use close::{Closing, who_is_open};
-pub use dovecot::{DOVECOT_LOCK, Dotlock};
+pub use dovecot::{COURIER_LOCK, DOVECOT_LOCK, Dotlock};
 pub use inner::{INNER, check_held};
 pub use lockfile::{Holder, LOCKFILE, Lock, TURN, Wait, break_stale, holder, holding};
 pub use owner::{Behalf, Owner, State};

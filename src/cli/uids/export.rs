@@ -8,7 +8,7 @@ use super::{Named, refuse};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::waiting::parse_wait;
-use crate::cli::{reading, shell};
+use crate::cli::{reading, shell, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +23,7 @@ Examples:
 ///
 /// To standard output, or to FILE, which takes the place of what was there when it is whole. Dovecot's or Courier's own
 /// list is written only if FILE is the `dovecot-uidlist` or `courierimapuiddb` of FOLDER: then in the way of that program,
-/// under Dovecot's lock, and with what else it knows of each mail. As long as UIDVALIDITY stays no number in it may come
+/// under its lock, and with what else it knows of each mail. As long as UIDVALIDITY stays no number in it may come
 /// to name another mail; if one would, nothing is changed and the exit status is 3.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -36,7 +36,7 @@ pub struct Args {
     /// How; if not given FILE says it by its name, else tsv
     #[arg(long, value_name = "FORMAT")]
     format: Option<Named>,
-    /// How long to wait for Dovecot's lock: 0, 0.5, 2m, forever
+    /// How long to wait for the lock of Dovecot or Courier: 0, 0.5, 2m, forever
     #[arg(long, value_name = "TIME", default_value = "30", value_parser = parse_wait)]
     wait: Wait,
 }
@@ -54,12 +54,20 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let exported = uids::export(&mut folder, format, file, args.wait, &mut |error| bad.push(error))?;
     out.failed_all(&bad);
     match exported {
-        Exported::Written { other_validity, .. } => {
+        Exported::Written { other_validity, renumbered, .. } => {
             if let Some((before, now)) = other_validity {
                 let file = file.display();
                 out.note(format_args!(
                     "{file}: UIDVALIDITY was {before} and is {now}: mail programs fetch everything anew"
                 ));
+            }
+            if renumbered > 0 {
+                let (file, messages) = (file.display(), text::count(renumbered, "message"));
+                out.note(format_args!("{file}: Courier gives {messages} in new another number when it takes them up"));
+                out.note_hint(Some(format!(
+                    "take them up first: maildex inc {}; then export again",
+                    shell::quoted(args.folder.as_os_str())
+                )));
             }
             Ok(Exit::Done)
         }

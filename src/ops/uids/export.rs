@@ -33,6 +33,8 @@ pub enum Exported {
         messages: usize,
         /// UIDVALIDITY of the list that another program had there, if it was another one, and of this one.
         other_validity: Option<(u32, u32)>,
+        /// Of these so many are in `new/`, and Courier gives such mail a number of its own when it takes it up.
+        renumbered: usize,
     },
     /// Another program's list has numbers of its own for the same UIDVALIDITY, and was left as it is.
     Refused(Refusal),
@@ -60,7 +62,7 @@ pub fn export(
     bad: OnBad<'_>,
 ) -> Result<Exported> {
     let format_or_ours = format.unwrap_or(Format::Tsv);
-    let written = |messages| Exported::Written { messages, other_validity: None };
+    let written = |messages| Exported::Written { messages, other_validity: None, renumbered: 0 };
     match Target::of(folder, path)? {
         Target::Stream(file) => {
             let mut out = BufWriter::new(file);
@@ -90,8 +92,10 @@ fn replace(folder: &mut Folder, format: Format, wait: Wait, bad: OnBad<'_>) -> R
     let access = folder.maildir().access();
     let name = format.file_name().expect("a neighbour has a file");
     let path = dir.path().join(name);
-    // No lock of Courier's is documented.
-    let lock = (format == Format::Dovecot).then(|| Dotlock::acquire(&dir, &access, wait)).transpose()?;
+    let lock = match format {
+        Format::Courier => Dotlock::acquire_couriers(&dir, &access, wait)?,
+        Format::Dovecot | Format::Tsv => Dotlock::acquire(&dir, &access, wait)?,
+    };
     let text = dir.open_file(name, false)?.map(|file| read_text(file, &path)).transpose()?;
     let before = match &text {
         Some(text) if !text.is_empty() => Some(read_list(text, None, &path)?),
@@ -110,15 +114,14 @@ fn replace(folder: &mut Folder, format: Format, wait: Wait, bad: OnBad<'_>) -> R
     numbers.write(merge.as_ref(), &mut out, &path)?;
     out.flush().map_err(cannot_write(&path))?;
     drop(out);
-    if let Some(lock) = &lock
-        && !lock.touch()?
-    {
+    if !lock.touch()? {
         return Err(Error::KeepsChanging { path });
     }
     replacement.finish()?;
     let here = numbers.snapshot.index().identity().uid_validity;
     let other_validity = before.map(|before| (before.uid_validity, here)).filter(|(before, here)| before != here);
-    Ok(Exported::Written { messages: numbers.live.len(), other_validity })
+    let renumbered = if format == Format::Courier { numbers.in_new()? } else { 0 };
+    Ok(Exported::Written { messages: numbers.live.len(), other_validity, renumbered })
 }
 
 fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -172,6 +175,12 @@ impl<'i> Numbers<'i> {
         let uid_next = u64::from(last) + 1;
         check(format, uid_next, path)?;
         Ok(Numbers { snapshot, entries, format, uid_next, live })
+    }
+
+    /// How many are in `new/`.
+    fn in_new(&self) -> Result<usize> {
+        let is_new = |&no: &SlotNo| self.snapshot.slot(no).expect("a slot of this snapshot").status();
+        self.live.iter().map(is_new).try_fold(0, |count, status| Ok(count + usize::from(status?.has(Status::NEW))))
     }
 
     /// Goes through the list that another program has. What its users know must not change.

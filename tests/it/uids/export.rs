@@ -174,20 +174,30 @@ fn couriers_own_list_is_replaced_with_the_same_care() {
     mailbox.run(["uids", "export", &list, "--format", "courier"]).ok().silent();
     let text = fs::read_to_string(&list).expect("read");
     assert_eq!(text, "1 1000 20\n3 3.host\n4 gone\n7 7.host,S=5\n8 8 blank\n");
+    // Mail that is still in new/ Courier numbers anew, whatever its list says.
+    mailbox.deliver("new/9.host", mail("9"));
+    let run = mailbox.run(["uids", "export", &list]).ok().stdout("").stderr_has("1 message in new another number");
+    run.stderr_has("hint: take them up first: maildex inc");
+    mailbox.run(["inc"]).ok();
+    mailbox.run(["uids", "export", &list]).ok().silent();
 }
 
-/// Dovecot writes its list under its own lock; so do we, and wait for it no longer than we are told to.
+/// Both write their lists under locks of their own; so do we, and wait for these no longer than we are told to.
 #[test]
-fn dovecots_lock_is_respected() {
-    let mailbox = three();
-    let list = put(&mailbox, "dovecot-uidlist", "3 V5 N9\n");
-    // Held by this very process, which lives.
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    put(&mailbox, "dovecot-uidlist.lock", format!("{}:{host}", std::process::id()));
-    let run = mailbox.run(["uids", "export", &list, "--wait", "0.1"]).fails_with(75);
-    run.stderr_has("dovecot-uidlist.lock: held by").stdout("");
-    assert_eq!(fs::read_to_string(&list).expect("read"), "3 V5 N9\n");
-    mailbox.remove("dovecot-uidlist.lock");
-    mailbox.run(["uids", "export", &list, "--wait", "0"]).ok();
-    assert!(!mailbox.file("dovecot-uidlist.lock").exists());
+fn the_locks_of_others_are_respected() {
+    for (list, lock, text) in
+        [("dovecot-uidlist", "dovecot-uidlist.lock", "3 V5 N9\n"), ("courierimapuiddb", "tmp/courier.lock", "1 5 9\n")]
+    {
+        let mailbox = three();
+        let list = put(&mailbox, list, text);
+        // Held by this very process, which lives.
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        put(&mailbox, lock, format!("{}:{host}", std::process::id()));
+        let run = mailbox.run(["uids", "export", &list, "--wait", "0.1"]).fails_with(75);
+        run.stderr_has(&format!("{lock}: held by")).stderr_has("is at work in the folder").stdout("");
+        assert_eq!(fs::read_to_string(&list).expect("read"), text);
+        mailbox.remove(lock);
+        mailbox.run(["uids", "export", &list, "--wait", "0"]).ok();
+        assert!(!mailbox.file(lock).exists());
+    }
 }
