@@ -285,11 +285,17 @@ _maildex() {
             fi
             case "${prev}" in
                 --root)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 -r)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 --index-dir)
@@ -471,7 +477,10 @@ _maildex() {
             fi
             case "${prev}" in
                 --root)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 --query)
@@ -1329,11 +1338,17 @@ _maildex() {
             fi
             case "${prev}" in
                 --root)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 -r)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 --index-dir)
@@ -1589,3 +1604,81 @@ if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERS
 else
     complete -F _maildex -o bashdefault -o default maildex
 fi
+
+# What the definitions of options do not say: directories for FOLDER, the words of queries, and of SPEC.
+_maildex_words() {
+    _maildex "$@"
+    local cur="$2" word verb="" expects="" values="--index-dir --color" at=0 skip=0 is_query=0 i
+    local keys="all answered bcc before body cc deleted draft flagged from header keyword larger messageid new not old on or passed replied seen sentbefore senton sentsince since smaller subject text thread to trashed uid unanswered undeleted undraft unflagged unkeyword unpassed unreplied unseen untrashed zero"
+    local specs="+S -S +seen -seen +F -F +flagged -flagged +R -R +answered -answered +T -T +trashed -trashed +D -D +draft -draft +P -P +passed -passed"
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        if [[ "$word" == "=" ]]; then
+            skip=1
+        elif ((skip)); then
+            skip=0
+        elif [[ "$word" == --query ]]; then
+            is_query=1
+        elif [[ "$word" == -r || "$word" == --root ]] && [[ " $values " == *" --root "* ]]; then
+            skip=1 at=$((at + 1)) # in the place of FOLDER
+        elif [[ "$word" == -* && " $values " == *" $word "* ]]; then
+            skip=1
+        elif [[ "$word" == -?* ]] && [[ "$verb" != flag || $at -ne 1 || "$word" == --* ]]; then
+            : # an option
+        else
+            case "${verb:+$verb }$word" in
+                build) verb="build" expects="folder other" values="--wait --index-dir --color" ;;
+                list) verb="list" expects="folder query" values="--format --sort --limit --last --index-dir --color" ;;
+                count) verb="count" expects="folder query" values="--index-dir --color" ;;
+                stat) verb="stat" expects="folder other" values="--top --index-dir --color" ;;
+                show) verb="show" expects="folder file" values="--root -r --index-dir --color" ;;
+                cat) verb="cat" expects="folder file" values="--root -r --index-dir --color" ;;
+                flag) verb="flag" expects="folder spec file" values="--root --query --wait --index-dir --color" ;;
+                inc) verb="inc" expects="folder other" values="--wait --index-dir --color" ;;
+                changes) verb="changes" expects="folder other" values="--since --state --index-dir --color" ;;
+                replace) verb="replace" expects="folder other" values="--wait --index-dir --color" ;;
+                compact) verb="compact" expects="folder other" values="--if-dead --wait --index-dir --color" ;;
+                watch) verb="watch" expects="folder" values="--since --exec --index-dir --color" ;;
+                check) verb="check" expects="folder" values="--index-dir --color" ;;
+                repair) verb="repair" expects="folder other" values="--wait --index-dir --color" ;;
+                dump) verb="dump" expects="folder other" values="--index-dir --color" ;;
+                uids) verb="uids" expects="other" values="--index-dir --color" ;;
+                "uids status") verb="uids status" expects="folder other" values="--index-dir --color" ;;
+                "uids export") verb="uids export" expects="folder other" values="--format --wait --index-dir --color" ;;
+                "uids import") verb="uids import" expects="folder other" values="--format --wait --index-dir --color" ;;
+                lock) verb="lock" expects="other" values="--index-dir --color" ;;
+                "lock run") verb="lock run" expects="folder other" values="--wait --reason --on-request --conflict-exit-code -E --index-dir --color" ;;
+                "lock acquire") verb="lock acquire" expects="folder other" values="--wait --reason --on-request --pid --index-dir --color" ;;
+                "lock release") verb="lock release" expects="folder other" values="--index-dir --color" ;;
+                "lock status") verb="lock status" expects="folder other" values="--index-dir --color" ;;
+                "lock wanted") verb="lock wanted" expects="folder other" values="--index-dir --color" ;;
+                "lock break") verb="lock break" expects="folder other" values="--index-dir --color" ;;
+                demo) verb="demo" expects="folder other" values="--messages --wait --index-dir --color" ;;
+                *) at=$((at + 1)) ;;
+            esac
+        fi
+    done
+    ((skip)) && return
+    if ((is_query)); then
+        expects=query
+    else
+        set -- $expects
+        ((at >= $# && $# > 0)) && at=$(($# - 1))
+        expects="${@:at+1:1}"
+    fi
+    [[ "$cur" == -* && "$expects" != spec ]] && return
+    case "$expects" in
+        folder)
+            compopt -o filenames 2> /dev/null
+            mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            ;;
+        query) mapfile -t COMPREPLY < <(compgen -W "$keys" -- "$cur") ;;
+        spec) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$specs" -- "$cur") ;;
+        file)
+            compopt -o filenames 2> /dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            ;;
+    esac
+}
+
+complete -F _maildex_words -o bashdefault -o default maildex

@@ -103,7 +103,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand stat" -l json -d 'One JS
 complete -c maildex -n "__fish_maildex_using_subcommand stat" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand stat" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand stat" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c maildex -n "__fish_maildex_using_subcommand show" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand show" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -f -a "(__fish_complete_directories)"
 complete -c maildex -n "__fish_maildex_using_subcommand show" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also in a pipe, with columns as on a terminal: for less -R'
@@ -113,7 +113,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand show" -l no-refresh -d '
 complete -c maildex -n "__fish_maildex_using_subcommand show" -l json -d 'One JSON object a message'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c maildex -n "__fish_maildex_using_subcommand cat" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand cat" -s r -l root -d 'Instead of FOLDER: take paths of mails in any folders below ROOT' -r -f -a "(__fish_complete_directories)"
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also in a pipe, with columns as on a terminal: for less -R'
@@ -122,8 +122,50 @@ complete -c maildex -n "__fish_maildex_using_subcommand cat" -s 0 -l null -d 'On
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -l no-refresh -d 'Do not look for changes first'
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c maildex -n "__fish_maildex_using_subcommand flag" -l root -d 'In FOLDER\'s place: take paths of mails in any folders below ROOT (-r ROOT)' -r -F
-complete -c maildex -n "__fish_maildex_using_subcommand flag" -l query -d 'All messages that match; comes last and takes all words that follow' -r
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l root -d 'In FOLDER\'s place: take paths of mails in any folders below ROOT (-r ROOT)' -r -f -a "(__fish_complete_directories)"
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l query -d 'All messages that match; comes last and takes all words that follow' -r -f -a "all\t''
+answered\t''
+bcc\t''
+before\t''
+body\t''
+cc\t''
+deleted\t''
+draft\t''
+flagged\t''
+from\t''
+header\t''
+keyword\t''
+larger\t''
+messageid\t''
+new\t''
+not\t''
+old\t''
+on\t''
+or\t''
+passed\t''
+replied\t''
+seen\t''
+sentbefore\t''
+senton\t''
+sentsince\t''
+since\t''
+smaller\t''
+subject\t''
+text\t''
+thread\t''
+to\t''
+trashed\t''
+uid\t''
+unanswered\t''
+undeleted\t''
+undraft\t''
+unflagged\t''
+unkeyword\t''
+unpassed\t''
+unreplied\t''
+unseen\t''
+untrashed\t''
+zero\t''"
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -364,3 +406,150 @@ complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "status" -d 'Say who holds the lock of a folder'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "wanted" -d 'Ask whether somebody waits for the lock of a folder'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "break" -d 'Remove the lockfile that a dead holder left'
+
+# What the definitions of options do not say: directories for FOLDER, the words of queries, and of SPEC.
+function __fish_maildex_expects --argument-names what
+    set -l words (commandline -opc)
+    set -e words[1]
+    set -l verb
+    set -l expects
+    set -l values --index-dir --color
+    set -l at 1
+    set -l skip 0
+    for word in $words
+        if test $skip -eq 1
+            set skip 0
+        else if test "$word" = --query
+            test $what = query
+            return
+        else if contains -- $word -r --root; and contains -- --root $values
+            set skip 1
+            set at (math $at + 1) # in the place of FOLDER
+        else if contains -- $word $values
+            set skip 1
+        else if string match -qr '^--' -- $word; or string match -qr '^-.' -- $word; and test "$verb $at" != 'flag 2'
+        else
+            switch (string trim "$verb $word")
+                case 'build'
+                    set verb build
+                    set expects folder other
+                    set values --wait --index-dir --color
+                case 'list'
+                    set verb list
+                    set expects folder query
+                    set values --format --sort --limit --last --index-dir --color
+                case 'count'
+                    set verb count
+                    set expects folder query
+                    set values --index-dir --color
+                case 'stat'
+                    set verb stat
+                    set expects folder other
+                    set values --top --index-dir --color
+                case 'show'
+                    set verb show
+                    set expects folder file
+                    set values --root -r --index-dir --color
+                case 'cat'
+                    set verb cat
+                    set expects folder file
+                    set values --root -r --index-dir --color
+                case 'flag'
+                    set verb flag
+                    set expects folder spec file
+                    set values --root --query --wait --index-dir --color
+                case 'inc'
+                    set verb inc
+                    set expects folder other
+                    set values --wait --index-dir --color
+                case 'changes'
+                    set verb changes
+                    set expects folder other
+                    set values --since --state --index-dir --color
+                case 'replace'
+                    set verb replace
+                    set expects folder other
+                    set values --wait --index-dir --color
+                case 'compact'
+                    set verb compact
+                    set expects folder other
+                    set values --if-dead --wait --index-dir --color
+                case 'watch'
+                    set verb watch
+                    set expects folder
+                    set values --since --exec --index-dir --color
+                case 'check'
+                    set verb check
+                    set expects folder
+                    set values --index-dir --color
+                case 'repair'
+                    set verb repair
+                    set expects folder other
+                    set values --wait --index-dir --color
+                case 'dump'
+                    set verb dump
+                    set expects folder other
+                    set values --index-dir --color
+                case 'uids'
+                    set verb uids
+                    set expects other
+                    set values --index-dir --color
+                case 'uids status'
+                    set verb uids status
+                    set expects folder other
+                    set values --index-dir --color
+                case 'uids export'
+                    set verb uids export
+                    set expects folder other
+                    set values --format --wait --index-dir --color
+                case 'uids import'
+                    set verb uids import
+                    set expects folder other
+                    set values --format --wait --index-dir --color
+                case 'lock'
+                    set verb lock
+                    set expects other
+                    set values --index-dir --color
+                case 'lock run'
+                    set verb lock run
+                    set expects folder other
+                    set values --wait --reason --on-request --conflict-exit-code -E --index-dir --color
+                case 'lock acquire'
+                    set verb lock acquire
+                    set expects folder other
+                    set values --wait --reason --on-request --pid --index-dir --color
+                case 'lock release'
+                    set verb lock release
+                    set expects folder other
+                    set values --index-dir --color
+                case 'lock status'
+                    set verb lock status
+                    set expects folder other
+                    set values --index-dir --color
+                case 'lock wanted'
+                    set verb lock wanted
+                    set expects folder other
+                    set values --index-dir --color
+                case 'lock break'
+                    set verb lock break
+                    set expects folder other
+                    set values --index-dir --color
+                case 'demo'
+                    set verb demo
+                    set expects folder other
+                    set values --messages --wait --index-dir --color
+                case '*'
+                    set at (math $at + 1)
+            end
+        end
+    end
+    test $skip -eq 0 -a (count $expects) -gt 0
+    or return
+    test $at -gt (count $expects)
+    and set at (count $expects)
+    test "$expects[$at]" = $what
+end
+
+complete -c maildex -n '__fish_maildex_expects folder' -f -a '(__fish_complete_directories)'
+complete -c maildex -n '__fish_maildex_expects query' -f -a 'all answered bcc before body cc deleted draft flagged from header keyword larger messageid new not old on or passed replied seen sentbefore senton sentsince since smaller subject text thread to trashed uid unanswered undeleted undraft unflagged unkeyword unpassed unreplied unseen untrashed zero'
+complete -c maildex -n '__fish_maildex_expects spec' -f -a '+S -S +seen -seen +F -F +flagged -flagged +R -R +answered -answered +T -T +trashed -trashed +D -D +draft -draft +P -P +passed -passed'

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Arg, Command, CommandFactory, ValueHint};
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Cli;
 use crate::cli::exit::Exit;
-use crate::cli::manual;
 use crate::cli::output::Output;
+use crate::cli::{complete, manual};
 
 /// Write man pages and completions
 ///
@@ -29,26 +29,27 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let command = visible(&Cli::command());
     let pages = manual::pages(&command);
     write_all(&args.dir.join("man"), &pages, out)?;
-    let completions = SHELLS.map(|(shell, name)| {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut command.clone(), "maildex", &mut script);
-        (name.to_string(), script)
-    });
+    let completions = SHELLS.map(|(shell, name)| (name.to_string(), complete::script(shell, &command)));
     write_all(&args.dir.join("completions"), &completions, out)?;
     Ok(Exit::Done)
 }
 
-/// The definitions without hidden verbs, which `clap_complete` would offer. Of folders shells offer directories alone.
+/// The definitions without hidden verbs, which `clap_complete` would offer.
 fn visible(all: &Command) -> Command {
-    let is_folder = |arg: &Arg| arg.get_id() == "folder";
-    let hint = |arg: Arg| if is_folder(&arg) { arg.value_hint(ValueHint::DirPath) } else { arg };
     let verbs = all.get_subcommands().filter(|verb| !verb.is_hide_set());
     Command::new("maildex")
         .version(env!("CARGO_PKG_VERSION"))
         .about(all.get_about().cloned().unwrap_or_default())
         .long_about(all.get_long_about().cloned().unwrap_or_default())
         .args(all.get_arguments().cloned())
-        .subcommands(verbs.map(|verb| verb.clone().mut_args(hint)))
+        .subcommands(verbs.cloned().map(with_directories))
+}
+
+/// Of folders shells offer directories alone.
+fn with_directories(verb: Command) -> Command {
+    let verbs: Vec<String> = verb.get_subcommands().map(|verb| verb.get_name().to_string()).collect();
+    let verb = verb.mut_args(complete::with_directories);
+    verbs.into_iter().fold(verb, |verb, name| verb.mut_subcommand(name, with_directories))
 }
 
 /// Writes the files of a directory and removes those of an earlier time.

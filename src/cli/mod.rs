@@ -5,6 +5,8 @@ mod cat;
 mod changes;
 mod check;
 mod compact;
+#[cfg(feature = "generate")]
+mod complete;
 mod count;
 mod demo;
 mod dump;

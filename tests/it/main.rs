@@ -12,6 +12,7 @@ mod check_folder;
 mod cli;
 mod compact;
 mod compact_watch;
+mod completions;
 mod concurrent;
 mod copies;
 mod count;
