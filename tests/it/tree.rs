@@ -63,7 +63,7 @@ fn one_broken_folder_does_not_stop_the_rest() {
     }
     let check = run(&root, "check").fails_with(1).stderr_has("./.Sent.2026/maildex.offsets: offset 0: header: found");
     assert_eq!(check.text(), ".\t2\t0\t0\n./.Sent.2026\t0\t1\t0\n./archive/2025\t2\t0\t0\n");
-    check.stderr_has("hint: maildex build ./.Sent.2026 --full");
+    check.stderr_has("hint: maildex repair ./.Sent.2026 mends");
     run(&root, "build").ok();
     run(&root, "check").ok();
 }
