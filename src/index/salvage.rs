@@ -45,6 +45,8 @@ pub struct Salvage {
     pub identity: Identity,
     /// The messages that may live.
     pub rows: BTreeMap<Uid, Row>,
+    /// Those whose slots say that they are dead, where no living one has the base name.
+    pub dead: BTreeMap<Uid, Row>,
     /// What the new header page starts with.
     pub start: Start,
     /// No message can be missing. Else it may have stood where nothing proves itself any more.
@@ -113,12 +115,12 @@ impl Salvage {
         if found.is_copy || !is_whole {
             found.last_uid = last_of_original(found.last_uid);
         }
-        found.drop_dead();
+        let dead = found.take_dead();
         let identity =
             Identity { generation: last_generation + 1, marker: new_marker(), uid_floor: found.last_uid, ..old };
         let mut start = Start::without_history(found.last_change, found.complete);
         start.stamps = found.stamps;
-        Ok(Salvage { identity, rows: found.rows, start, entries, is_whole })
+        Ok(Salvage { identity, rows: found.rows, dead, start, entries, is_whole })
     }
 
     /// An index that begins anew, where nothing is left and a person has said that the UIDs may be lost: UIDVALIDITY is
@@ -139,7 +141,8 @@ impl Salvage {
         let uid_validity = before.map_or(0, |before: u32| before.saturating_add(1)).max(first.uid_validity);
         let identity = Identity { generation: last_generation + 1, uid_validity, ..first };
         let start = Start::without_history(0, false);
-        Ok((Salvage { identity, rows: BTreeMap::new(), start, entries: None, is_whole: false }, before))
+        let (rows, dead) = (BTreeMap::new(), BTreeMap::new());
+        Ok((Salvage { identity, rows, dead, start, entries: None, is_whole: false }, before))
     }
 
     /// Copies the bytes of a row's entry, to be closed again, and returns the change number that brought it; `None` for
@@ -232,11 +235,17 @@ impl Found {
         }
     }
 
-    /// Expunged mail, and all but the largest of several UIDs for one base name, where no slot says that they live.
-    fn drop_dead(&mut self) {
-        self.rows.retain(|_, row| !row.status.is_some_and(|status| status.has(Status::EXPUNGED)));
+    /// Drops what does not live: all but the largest of several UIDs for one base name, where no slot says that they do, and
+    /// expunged mail, which is returned.
+    fn take_dead(&mut self) -> BTreeMap<Uid, Row> {
+        let is_dead = |row: &Row| row.status.is_some_and(|status| status.has(Status::EXPUNGED));
+        let (mut dead, rows): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut self.rows).into_iter().partition(|(_, row)| is_dead(row));
+        self.rows = rows;
         let newest: HashMap<u64, Uid> = self.rows.iter().map(|(&uid, row)| (row.hash, uid)).collect();
         self.rows.retain(|uid, row| row.has_slot || newest.get(&row.hash) == Some(uid));
+        dead.retain(|_, row| !newest.contains_key(&row.hash));
+        dead
     }
 }
 

@@ -1,6 +1,6 @@
 //! An index made again from what is left of it: messages whose entries are lost are read again from the folder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -80,7 +80,8 @@ impl fmt::Display for Fate {
 
 impl Rebuild {
     /// Looks what can be made of what proves itself.
-    pub(crate) fn plan(folder: &Folder, salvage: Salvage) -> Result<Rebuild> {
+    pub(crate) fn plan(folder: &Folder, mut salvage: Salvage) -> Result<Rebuild> {
+        revive(folder, &mut salvage)?;
         let lost: Vec<_> = salvage.rows.iter().filter(|(_, row)| !row.has_entry()).map(|(&uid, _)| uid).collect();
         let is_copy = is_elsewhere(folder, salvage.start.stamps)?;
         let mut rebuild = Rebuild { salvage, is_copy, orphans: Vec::new(), doubtful: Vec::new(), gone: Vec::new() };
@@ -94,9 +95,8 @@ impl Rebuild {
     /// names, which are unique for ever, are believed. Elsewhere the file was replaced, by nobody knows what.
     fn find(&mut self, folder: &Folder, mut wanted: Vec<Uid>) -> Result<Vec<Orphan>> {
         let (maildir, mut orphans) = (folder.maildir(), Vec::new());
-        let listing = |sub| maildir.sub(sub).ok().as_ref().map(Listing::read).transpose();
         for _ in 0..2 {
-            let listings: Listings = [listing(Sub::New)?, listing(Sub::Cur)?];
+            let listings = listings(folder)?;
             let names = Names::collect(&listings, |base| self.salvage.identity.hash(base));
             wanted.retain(|&uid| {
                 let row = &self.salvage.rows[&uid];
@@ -226,4 +226,30 @@ impl Rebuild {
         }
         Ok(entries)
     }
+}
+
+/// Where files are damaged anyhow, what a slot says of a message's death is not believed against its mail: bytes that mean
+/// nothing have a right checksum one time in 64. (Of several dead messages of one base name the last is meant.)
+fn revive(folder: &Folder, salvage: &mut Salvage) -> Result<()> {
+    if salvage.dead.is_empty() {
+        return Ok(());
+    }
+    let listings = listings(folder)?;
+    let names = Names::collect(&listings, |base| salvage.identity.hash(base));
+    let mut met = HashSet::new();
+    for (uid, mut row) in std::mem::take(&mut salvage.dead).into_iter().rev() {
+        let found = names.by_hash(row.hash, row.inode);
+        let is_there = found.is_some_and(|found| names.listed(&found).ino == row.inode);
+        if met.insert(row.hash) && is_there && row.has_entry() {
+            // Without its inode the refresh compares the mail with the entry.
+            (row.status, row.inode) = (None, 0);
+            salvage.rows.insert(uid, row);
+        }
+    }
+    Ok(())
+}
+
+fn listings(folder: &Folder) -> Result<Listings> {
+    let listing = |sub| folder.maildir().sub(sub).ok().as_ref().map(Listing::read).transpose();
+    Ok([listing(Sub::New)?, listing(Sub::Cur)?])
 }

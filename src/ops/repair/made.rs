@@ -10,6 +10,7 @@ use crate::format::{SlotNo, Uid};
 use crate::index::as_is::AsIs;
 use crate::index::{Column, place_of};
 use crate::ops::check::Finding;
+use crate::ops::repair::is_behind;
 use crate::refresh::{Fate, Rebuild};
 
 /// Knows what will become of each message.
@@ -53,8 +54,8 @@ impl<'r> Made<'r> {
 
     /// What is made of it.
     pub fn of(&self, finding: &Finding) -> String {
-        let (Some(rebuild), Some(index)) = (self.rebuild, &self.index) else {
-            return "taken from the names of the mail".into();
+        let (Some(rebuild), Some(index)) = (self.rebuild.filter(|_| !is_behind(finding)), &self.index) else {
+            return "what the names of the mail say".into();
         };
         let at = finding.at.unwrap_or(0);
         if finding.path == index.offsets_path() {
