@@ -55,6 +55,9 @@ impl Fields {
     /// `References:`
     pub const REFERENCES: Self = Self(1 << 6);
 
+    /// All of them.
+    pub const ALL: Self = Self(0x7f);
+
     /// Names by bit number, spelled as the JSON keys.
     pub const NAMES: [&'static str; 7] = ["subject", "from", "to", "cc", "message_id", "in_reply_to", "references"];
 
@@ -101,7 +104,8 @@ pub struct Summary {
     pub in_reply_to: String,
     /// The ids of `References:`, like `in_reply_to`, oldest first.
     pub references: String,
-    /// Which of the fields were cut to [`FIELD_MAX`] bytes: `references` at its front, the others at their end.
+    /// Of which fields this is a part only: cut to [`FIELD_MAX`] bytes, `references` at its front, the others at their
+    /// end; or the first of several, which mail should not have.
     pub cut: Fields,
     /// CRC32C over the header with its blank line, or over all bytes given if it does not end in them.
     pub header_crc: u32,
@@ -112,9 +116,8 @@ impl Summary {
     #[must_use]
     pub fn read(bytes: &[u8]) -> Self {
         let bytes = &bytes[..bytes.len().min(HEADER_MAX)];
-        let (found, header_len) = scan(bytes);
+        let (found, header_len, mut cut) = scan(bytes);
         let [subject, from, to, cc, message_id, in_reply_to, references, date] = found.map(unfold);
-        let mut cut = Fields::default();
         let mut references = ids(&references);
         if cut_front(&mut references) {
             cut |= Fields::REFERENCES;
@@ -204,8 +207,10 @@ const WANTED: [&[u8]; 8] = [b"subject", b"from", b"to", b"cc", b"message-id", b"
 /// UTF-8's byte order mark, which editors put before the first field.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// The raw values of the wanted fields, folds included, empty where missing; and the length of the header.
-fn scan(bytes: &[u8]) -> ([&[u8]; 8], usize) {
+/// The raw values of the wanted fields, folds included, empty where missing; the length of the header; and which of the
+/// fields stand there more than once.
+fn scan(bytes: &[u8]) -> ([&[u8]; 8], usize, Fields) {
+    let mut again = Fields::default();
     let mut found: [Option<&[u8]>; 8] = [None; 8];
     // The field that a continuation line would belong to: its number and where its value begins.
     let mut open: Option<(usize, usize)> = None;
@@ -224,16 +229,18 @@ fn scan(bytes: &[u8]) -> ([&[u8]; 8], usize) {
         }
         if !is_blank(bytes[at]) {
             let name_at = if at == 0 && bytes.starts_with(BOM) { BOM.len() } else { at };
-            open = wanted(&bytes[name_at..text_end])
-                .filter(|&(number, _)| found[number].is_none())
-                .map(|(number, value_at)| (number, name_at + value_at));
+            open = wanted(&bytes[name_at..text_end]).map(|(number, value_at)| (number, name_at + value_at));
+            if let Some((number, _)) = open.filter(|&(number, _)| found[number].is_some()) {
+                again |= Fields(1 << number & Fields::ALL.0);
+                open = None;
+            }
         }
         if let Some((number, value_at)) = open {
             found[number] = Some(&bytes[value_at..text_end]);
         }
         at = next;
     }
-    (found.map(Option::unwrap_or_default), at)
+    (found.map(Option::unwrap_or_default), at, again)
 }
 
 /// The number of the wanted field that `line` begins, and where in the line its value begins.

@@ -2,8 +2,8 @@
 //!
 //! As IMAP has it (i;unicode-casemap, RFC 5051): characters are taken apart (NFKD: an accent follows its letter, ligatures
 //! and wide forms become plain letters), then case goes. So it does not matter how an accent was put in, and `Grü` is
-//! found by `gru`, whose last letter is there, but not by `grus`. Beyond RFC 5051, `ß` is `ss`. The dotless `ı` is an `i`;
-//! the Turkish `İ` is an `i` with a dot above.
+//! found by `gru`, whose last letter is there, but not by `grus`. A character stays one: `ß` is `ẞ`, which RFC 5051 does
+//! not say, and not `ss`. The dotless `ı` is an `i`; the Turkish `İ` is an `i` with a dot above.
 
 use std::borrow::Cow;
 
@@ -62,9 +62,18 @@ pub(super) fn fold(text: &str, out: &mut String) {
         if c.is_ascii() {
             out.push(c.to_ascii_uppercase());
         } else {
-            // Down first: the capital ß has no other capital, and the small one has.
-            out.extend(c.to_lowercase().flat_map(char::to_uppercase));
+            // Down first, for the capital ß is not the capital of the small one.
+            out.push(one(one(c, char::to_lowercase), char::to_uppercase));
         }
+    }
+}
+
+/// What a character becomes, unless that is several.
+fn one<C: ExactSizeIterator<Item = char>>(c: char, to: impl Fn(char) -> C) -> char {
+    let mut to = to(c);
+    match (to.next(), to.next()) {
+        (Some(to), None) => to,
+        _ => c,
     }
 }
 
@@ -99,9 +108,8 @@ mod tests {
     fn case_and_composition_do_not_count() {
         for (needle, text) in [
             ("hello", "Say HELLO"),
-            ("grüße", "GRÜSSE aus"),
-            ("GRÜSSE", "Viele Grüße"),
-            ("strasse", "STRAẞE"),
+            ("grüße", "GRÜẞE aus"),
+            ("GRÜẞE", "Viele Grüße"),
             ("gru\u{308}n", "Grün"),
             ("grün", "GRU\u{308}N"),
             ("gru", "Grü"),
@@ -118,7 +126,15 @@ mod tests {
         ] {
             assert!(finds(needle, text), "{needle} in {text}");
         }
-        for (needle, text) in [("grus", "Grüs"), ("jurgen", "Jürgen"), ("a", "b"), ("ü", "u"), ("x", "")] {
+        for (needle, text) in [
+            ("strasse", "STRAẞE"),
+            ("ß", "ss"),
+            ("grus", "Grüs"),
+            ("jurgen", "Jürgen"),
+            ("a", "b"),
+            ("ü", "u"),
+            ("x", ""),
+        ] {
             assert!(!finds(needle, text), "{needle} in {text}");
         }
     }

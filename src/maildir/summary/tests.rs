@@ -263,6 +263,29 @@ fn what_is_no_date_is_none() {
     assert_eq!(read("Subject: no date\n\n").date, None);
 }
 
+/// A query for the second one would otherwise find nothing and say nothing.
+#[test]
+fn a_field_that_stands_there_again_is_not_whole() {
+    let found = read("Subject: a\nDate: x\nDate: y\nSUBJECT : b\n folded\nTo: c\n\nTo: d\n");
+    assert_eq!((found.subject.as_str(), found.cut), ("a", Fields::SUBJECT));
+}
+
+#[test]
+fn any_field_is_found_by_its_name() {
+    let header = b"\xEF\xBB\xBFX-A : one\r\nno field\r\n folded\r\nx-a: =?utf-8?q?=C3=BC?=\r\n two\r\nFrom: \"B\" <b@c>\r\n\r\nX-A: three\r\n";
+    assert_eq!(values_of(header, "x-a"), ["one", "\u{fc} two"]);
+    assert_eq!(values_of(header, "from"), ["B <b@c>"]);
+    assert!(
+        values_of(header, "subject").is_empty()
+            && values_of(b"", "x").is_empty()
+            && values_of(b"\nx: y", "x").is_empty()
+    );
+    assert_eq!(text_of(header), "X-A: one\nno field folded\nx-a: \u{fc} two\nFrom: \"B\" <b@c>\n");
+    let date = date_of(b"Date: Thu, 1 Jan 1970 00:30:00 +1400\nDate: x\n\n").unwrap();
+    assert_eq!((date.unix, date.local), (-48_600, 1800));
+    assert_eq!((date_of(b"Date: soon\n\n"), date_of(b"X: y\n")), (None, None));
+}
+
 #[test]
 fn long_fields_are_cut_at_a_character() {
     let found = read(format!("Subject: a{}\nTo: {}\n\n", "é".repeat(FIELD_MAX), "a@b.example, ".repeat(FIELD_MAX)));

@@ -43,19 +43,22 @@ pub fn date_of(bytes: &[u8]) -> Option<Sent> {
     first.flatten()
 }
 
-/// The whole header at the start of `bytes` as text, decoded, a field a line.
+/// The whole header at the start of `bytes` as text, decoded, a field a line. Lines that are no fields are in it, too.
 pub fn text_of(bytes: &[u8]) -> String {
     let mut text = String::new();
     each_field(bytes, |name, raw| {
-        text.extend([&utf8(name), ": ", &decode(&unfold(raw)), "\n"]);
+        if !name.is_empty() {
+            text.extend([&utf8(name), ": "]);
+        }
+        text.extend([&decode(&unfold(raw)), "\n"]);
     });
     text
 }
 
-/// Calls `field` with name and raw value, folds included, of each field, in order.
+/// Calls `field` with name and raw value, folds included, of each field, in order; without a name for other lines.
 fn each_field<'b>(bytes: &'b [u8], mut field: impl FnMut(&'b [u8], &'b [u8])) {
     let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
-    // The field that a continuation line would belong to: its name, and where its value begins and ends.
+    // What a continuation line would belong to: its name, and where its value begins and ends.
     let mut open: Option<(&[u8], usize, usize)> = None;
     let mut at = 0;
     while at < bytes.len() {
@@ -78,6 +81,7 @@ fn each_field<'b>(bytes: &'b [u8], mut field: impl FnMut(&'b [u8], &'b [u8])) {
                 let is_name = !name.is_empty() && !name.iter().copied().any(is_blank);
                 is_name.then_some((name, at + colon + 1, text_end))
             });
+            open = open.or(Some((b"", at, text_end)));
         }
         at = next;
     }
