@@ -8,10 +8,9 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
-use std::time::SystemTime;
 
 use maildex::failpoint::{Step, watched};
 use maildex::folder::Folder;
@@ -228,38 +227,17 @@ fn listed(mail: &Mailbox) -> Vec<Listed> {
     listed
 }
 
-/// Writes an image of a machine that was started again since, in files of their own birth.
-fn put(mail: &Mailbox, name: &str, image: &[u8]) {
-    let file = File::options().write(true).create(true).truncate(true).open(mail.file(name)).expect("open our file");
-    file.write_all_at(image, 0).expect("write the image");
-    if name != "maildex.offsets" {
-        return;
-    }
-    let set = |at: usize, value: &[u8]| {
-        let end = at + value.len();
+/// Writes an image of a machine that was started again since.
+fn put(mail: &Mailbox, files: &[(&str, &[u8])]) {
+    mail.put_back(files);
+    mail.edit("maildex.offsets", |bytes| {
         let crc = |bytes: &[u8]| u64::from(crc32c::crc32c(bytes)).to_le_bytes();
-        if image.len() >= end + 8 && image[end..end + 8] == crc(&image[at..end]) {
-            file.write_all_at(value, at as u64)
-                .and_then(|()| file.write_all_at(&crc(value), end as u64))
-                .expect("write");
+        if bytes.len() >= 184 && bytes[176..184] == crc(&bytes[160..176]) {
+            bytes[160..176].copy_from_slice(b"another boot id!");
+            let crc = crc(&bytes[160..176]);
+            bytes[176..184].copy_from_slice(&crc);
         }
-    };
-    set(160, b"another boot id!");
-    let born = file.metadata().and_then(|meta| meta.created()).ok();
-    if let Some(born) = born.and_then(|born| born.duration_since(SystemTime::UNIX_EPOCH).ok()) {
-        set(320, &(born.as_nanos() as u64).to_le_bytes());
-    }
-}
-
-fn put_all(mail: &Mailbox, files: &[(&str, &[u8])]) {
-    for name in mail.own_files().into_keys() {
-        if !files.iter().any(|(kept, _)| *kept == name) {
-            mail.remove(name);
-        }
-    }
-    for (name, bytes) in files {
-        put(mail, name, bytes);
-    }
+    });
 }
 
 /// What other programs do between two builds; a free inode would be given out again, so each is kept.
@@ -371,14 +349,14 @@ fn undergo(seed: u64, mails: usize, rounds: usize, images: usize) -> usize {
             let truth = Truth { shown, settled: settled.clone() };
             let pick = &mut |_, count| random.pick(count);
             let (offsets, index) = (film.offsets.image(moment, pick), film.index.image(moment, pick));
-            put_all(&mail, &[("maildex.offsets", &offsets), (&film.index.name, &index)]);
+            put(&mail, &[("maildex.offsets", &offsets), (&film.index.name, &index)]);
             let truth = if image % 4 == 0 { crash_again(&mail, truth, &mut random) } else { truth };
             let at = || format!("seed {seed}, round {round}, image {image}, moment {moment}");
             truth.judge(&mail).unwrap_or_else(|why| panic!("{}: {why}", at()));
             tried += 1;
         }
-        let kept: Vec<_> = kept.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
-        restore(&mail, &kept);
+        let kept: Vec<_> = kept.into_iter().collect();
+        mail.put_back(&kept);
         film.borrow_mut().find_files(&mail);
     }
     tried
@@ -395,20 +373,11 @@ fn crash_again(mail: &Rc<Mailbox>, truth: Truth, random: &mut Random) -> Truth {
     let new: Vec<_> = listed(mail).into_iter().filter(is_new).collect();
     let pick = &mut |_, count| random.pick(count);
     let (offsets, index) = (film.offsets.image(moment, pick), film.index.image(moment, pick));
-    put_all(mail, &[("maildex.offsets", &offsets), (&film.index.name, &index)]);
+    put(mail, &[("maildex.offsets", &offsets), (&film.index.name, &index)]);
     let Truth { mut shown, settled } = truth;
     let known = settled.into_iter().filter(|settled| shown.contains_key(&settled.uid)).collect::<Vec<_>>();
     shown.extend(new.iter().map(|listed| (listed.uid, listed.mail.message_id.clone())));
     Truth { shown, settled: known.into_iter().chain(new).collect() }
-}
-
-/// Puts back what was there, for the next round. Files of another inode are no copies.
-fn restore(mail: &Mailbox, kept: &[(&str, &[u8])]) {
-    let boot = kept.iter().find(|(name, _)| *name == "maildex.offsets").map(|(_, bytes)| bytes[160..184].to_vec());
-    put_all(mail, kept);
-    if let Some(boot) = boot {
-        mail.edit("maildex.offsets", |bytes| bytes[160..184].copy_from_slice(&boot));
-    }
 }
 
 /// A folder with three mails and an index.
@@ -430,7 +399,7 @@ fn newest_are(pages: &[usize], mail: &Rc<Mailbox>, shown: &[Listed]) {
         let is_newest = |number: Option<usize>| number.is_none_or(|number| pages.contains(&number));
         let pick = &mut |number, count: usize| if is_newest(number) { count - 1 } else { 0 };
         let (offsets, index) = (film.offsets.image(moment, pick), film.index.image(moment, &mut |_, count| count - 1));
-        put_all(mail, &[("maildex.offsets", &offsets), (&film.index.name, &index)]);
+        put(mail, &[("maildex.offsets", &offsets), (&film.index.name, &index)]);
         truth.judge(mail).unwrap_or_else(|why| panic!("pages {pages:?} at moment {moment}: {why}"));
     }
 }

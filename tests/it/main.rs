@@ -22,6 +22,8 @@ mod dovecot;
 mod dump;
 mod flag;
 mod flag_beside;
+mod flips;
+mod forged;
 mod format;
 mod generate;
 mod images;
