@@ -69,12 +69,18 @@ impl Dovecot<'_> {
         text.lines().skip(1).map(line).collect()
     }
 
+    /// A field of the mailbox.
+    fn field(&self, name: &str) -> String {
+        let text = self.run(&["-f", "tab", "mailbox", "status", name, "INBOX"]);
+        let (names, values) = text.trim_end().split_once('\n').expect("two lines");
+        let column = names.split('\t').zip(values.split('\t')).find(|at| at.0 == name);
+        column.unwrap_or_else(|| panic!("{text}")).1.to_string()
+    }
+
     /// UIDVALIDITY and UIDNEXT.
     fn status(&self) -> (u64, u64) {
-        let text = self.run(&["-f", "tab", "mailbox", "status", "uidvalidity uidnext", "INBOX"]);
-        let (names, values) = text.trim_end().split_once('\n').expect("two lines");
-        let of = |name| names.split('\t').zip(values.split('\t')).find(|at| at.0 == name).expect("a column").1;
-        (of("uidvalidity").parse().expect("a number"), of("uidnext").parse().expect("a number"))
+        let number = |name| self.field(name).parse().expect("a number");
+        (number("uidvalidity"), number("uidnext"))
     }
 }
 
@@ -116,6 +122,10 @@ fn dovecot_has_the_same_uids_after_an_export() {
     });
     let Some(dovecot) = Dovecot::beside(&mailbox) else { return };
     assert_eq!(dovecot.numbers().len(), 12);
+    let guid = dovecot.field("guid");
+    // What another server's users knew the mail by: only the list has it.
+    let own = fs::read_to_string(own_list(&mailbox)).expect("read");
+    fs::write(own_list(&mailbox), own.replace(" :1.host\n", " Pof-old :1.host\n")).expect("write");
     let lines = [(4, "12.host,S=144"), (17, "2.host"), (30, "1.host"), (31, "gone")];
     let numbers = put(&mailbox, "numbers", list(100, &lines));
     mailbox.run(["uids", "import", &numbers]).ok();
@@ -125,6 +135,9 @@ fn dovecot_has_the_same_uids_after_an_export() {
     run.stderr_has("and is 1000: mail programs fetch everything anew");
     agree(&mailbox, &dovecot, 12);
     assert_eq!((dovecot.status(), status(&mailbox)), ((1000, 110), (1000, 110)));
+    assert_eq!(dovecot.field("guid"), guid);
+    let fetch = ["-f", "tab", "fetch", "pop3.uidl", "mailbox", "INBOX", "uid", "30"];
+    assert_eq!(dovecot.run(&fetch), "pop3.uidl\nof-old\n");
     // Flags change names, and nothing else.
     mailbox.run(["flag", "+F", "17"]).ok();
     dovecot.run(&["flags", "add", "\\Answered", "mailbox", "INBOX", "uid", "30"]);

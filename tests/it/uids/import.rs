@@ -3,15 +3,17 @@
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, thread};
 
 use maildex::folder::Folder;
 use maildex::lock::Wait;
+use maildex::ops::build::Report;
 use maildex::ops::uids::{Answer, import, read_list};
 
 use super::{VALIDITY, exported, files, list, numbered, put};
-use crate::mailbox::{Mailbox, mail, maildex};
+use crate::mailbox::{Mailbox, figures, long, mail, maildex};
 
 #[test]
 fn an_index_begins_with_the_numbers_of_a_list() {
@@ -310,11 +312,20 @@ fn the_index_may_be_elsewhere() {
 
 /// Takes a list up in this process; `progress` hears how many mails of how many were read.
 fn import_here(mailbox: &Mailbox, text: &str, progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>) -> Answer {
+    import_told(mailbox, text, progress).0
+}
+
+/// The same, and what its refresh did.
+fn import_told(
+    mailbox: &Mailbox,
+    text: &str,
+    progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+) -> (Answer, Report) {
     let folder = Folder::open(&mailbox.path()).expect("open");
     let list = read_list(text.as_bytes(), None, "list".as_ref()).expect("a list");
     let wait = Wait::For(Duration::from_mins(1));
     let mut hear = |p: maildex::ops::build::Progress| progress(p.done, p.total);
-    import(&folder, &list, wait, &mut |_| (), &mut hear).expect("it works").0
+    import(&folder, &list, wait, &mut |_| (), &mut hear).expect("it works")
 }
 
 fn hundred() -> (Mailbox, String, Vec<(u64, String)>) {
@@ -342,6 +353,53 @@ fn mail_that_is_renamed_meanwhile_gets_its_number() {
     assert_eq!(mailbox.listed(), listed);
     mailbox.run(["list", "268"]).ok().stdout_has("mail 90");
     mailbox.assert_sound();
+}
+
+/// Lets a thread end, also where the test fails.
+struct Stop<'b>(&'b AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Beside programs that rename and deliver without a pause every listed mail gets its number.
+#[test]
+fn an_import_beside_others_at_work() {
+    let (mut reread, mut rounds) = (0, 0);
+    for _ in 0..if long() { 100 } else { 3 } {
+        let (mailbox, text, listed) = hundred();
+        let busy = AtomicBool::new(true);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in (0..).take_while(|_| busy.load(Ordering::Relaxed)) {
+                    let (base, odd) = (n % 100 + 1, n / 100 % 2 == 1);
+                    let names = [format!("cur/{base}.host:2,"), format!("cur/{base}.host:2,S")];
+                    mailbox.rename(&names[usize::from(odd)], &names[usize::from(!odd)]);
+                    if n % 10 == 0 && n < 500 {
+                        mailbox.deliver(format!("new/{n}.delivered"), mail("new"));
+                    }
+                }
+            });
+            let stop = Stop(&busy);
+            let (answer, report) = import_told(&mailbox, &text, &mut |_, _| ControlFlow::Continue(()));
+            drop(stop);
+            reread += report.healed;
+            let Answer::Adopted(adopted) = answer else { panic!("{answer:?}") };
+            assert_eq!((adopted.adopted, adopted.gone), (100, 0));
+        });
+        mailbox.run(["build"]).ok();
+        let base = |path: &str| path.split(['/', ':']).nth(1).expect("a base name").to_string();
+        let numbers = |list: Vec<(u64, String)>| -> Vec<_> {
+            list.into_iter().map(|(uid, path)| (uid, base(&path))).filter(|(_, base)| base.ends_with("host")).collect()
+        };
+        assert_eq!(numbers(mailbox.listed()), numbers(listed));
+        assert_eq!(mailbox.run(["count"]).ok().text().trim(), mailbox.mails().len().to_string());
+        mailbox.assert_sound();
+        rounds += 1;
+    }
+    figures(&format!("import beside others: {rounds} rounds of 100 mails, no number lost; {reread} read only later"));
 }
 
 /// Called off it has changed nothing, beside an index or without one.
