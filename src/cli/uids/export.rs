@@ -25,6 +25,10 @@ Examples:
 /// list is written only if FILE is the `dovecot-uidlist` or `courierimapuiddb` of FOLDER: then in the way of that program,
 /// under its lock, and with what else it knows of each mail. As long as UIDVALIDITY stays no number in it may come
 /// to name another mail; if one would, nothing is changed and the exit status is 3.
+///
+/// A list of the format tsv begins with a line of four fields that are separated by tabs: `maildex-uids 1`, `uidvalidity N`,
+/// `uidnext N`, `messages N`. Then comes a line for each message, in UID order: UID, tab, base name; in it every byte but
+/// the printable ones of ASCII is written as `\xNN`, and a backslash as `\\`.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
