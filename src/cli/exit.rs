@@ -7,10 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use maildex::Error;
-use maildex::maildir::change::FlagChange;
-use maildex::maildir::keywords::Keywords;
-use maildex::query::parse::is_key;
 
+use crate::cli::hints;
 use crate::cli::json::cannot_write;
 use crate::cli::output::Output;
 
@@ -129,7 +127,7 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         }
         return if error.is::<Usage>() { Exit::Usage } else { Exit::Unusable };
     };
-    out.error(known, folder_hint(known, folder).or_else(|| known.hint()));
+    out.error(known, hints::folder(known, folder).or_else(|| known.hint()));
     match known {
         Error::Query { .. }
         | Error::Spec { .. }
@@ -149,23 +147,4 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         | Error::LockLost { .. } => Exit::Busy,
         _ => Exit::Unusable,
     }
-}
-
-/// Who writes `maildex list unseen` or `maildex flag +S 3` has left out the folder.
-fn folder_hint(error: &Error, folder: &Path) -> Option<String> {
-    let missing = match error {
-        Error::NotAMaildir { .. } => true,
-        Error::Io { source, path, .. } => source.kind() == io::ErrorKind::NotFound && path == folder,
-        // `maildex list from ann`, of which `ann` is all that is left.
-        Error::Query { .. } => !folder.exists(),
-        _ => false,
-    };
-    let word = folder.to_str().filter(|word| !word.contains('/'))?;
-    let is_query = is_key(word);
-    let verb = match FlagChange::parse(word, &Keywords::default()) {
-        Ok(_) => "flag",
-        Err(_) if is_query => "list",
-        Err(_) => return None,
-    };
-    missing.then(|| format!("FOLDER comes first: maildex {verb} FOLDER {word}"))
 }

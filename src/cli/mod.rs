@@ -14,6 +14,7 @@ mod exit;
 mod flag;
 #[cfg(feature = "generate")]
 mod generate;
+mod hints;
 mod inc;
 mod json;
 mod list;
@@ -42,6 +43,7 @@ mod uids;
 mod view;
 mod waiting;
 mod watch;
+mod zone;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -161,7 +163,8 @@ impl Verb {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(query::shielded(flag::with_long_options(std::env::args_os())));
+    let arguments = query::shielded(flag::with_long_options(std::env::args_os()));
+    let cli = Cli::try_parse_from(&arguments).unwrap_or_else(|error| hints::wrong_usage(&error, &arguments));
     setting::set(cli.index_dir.as_deref());
     let mut out = Output::new(cli.quiet, cli.color);
     let done = cli.verb.run(&mut out).and_then(|exit| {

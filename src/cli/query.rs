@@ -5,19 +5,19 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use clap::{Command, CommandFactory};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use maildex::Error;
 use maildex::query::parse::wants_text;
 use maildex::query::{Clock, Query};
 
 use crate::cli::Cli;
 use crate::cli::exit::Usage;
+use crate::cli::zone;
 
 /// Stands before a word that is a text of a query, so that nobody takes it for an option.
 const SHIELD: u8 = 1;
 
 fn clock() -> Clock {
-    Clock { now: Timestamp::now(), zone: TimeZone::system() }
+    Clock { now: Timestamp::now(), zone: zone::local() }
 }
 
 /// Reads the words of QUERY.

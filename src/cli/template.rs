@@ -11,6 +11,7 @@ use crate::cli::json::Records;
 use crate::cli::terminal::{self, Align, Columns};
 use crate::cli::text;
 use crate::cli::view::Tree;
+use crate::cli::zone;
 
 /// Levels of a thread that `{tree}` draws.
 const TREE_LEVELS: usize = 40;
@@ -232,7 +233,7 @@ impl<'t> Printer<'t> {
     pub fn new(template: &'t Template, is_terminal: bool) -> Printer<'t> {
         let tree = Tree::new(!is_terminal || terminal::draws_boxes());
         let (line, field, fitted) = (Vec::new(), Vec::new(), String::new());
-        Printer { template, zone: TimeZone::system(), tree, is_terminal, line, field, fitted }
+        Printer { template, zone: zone::local(), tree, is_terminal, line, field, fitted }
     }
 
     /// A message, without what ends it.

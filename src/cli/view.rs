@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use jiff::Zoned;
-use jiff::tz::TimeZone;
 use maildex::format::Uid;
 use maildex::maildir::flags::Flags;
 use maildex::maildir::{Sub, short};
@@ -12,6 +11,7 @@ use maildex::ops::list::InThread;
 use maildex::ops::order;
 
 use crate::cli::terminal::{self, Align, Columns};
+use crate::cli::zone;
 
 /// `Tue 09:12`
 const DATE_WIDTH: usize = 9;
@@ -36,7 +36,7 @@ impl View {
     /// UIDs up to `last` fit into their column.
     pub fn new(width: usize, last: Option<Uid>, has_colour: bool) -> View {
         let uid_width = last.map_or(5, |last| last.to_string().len().max(3));
-        let now = jiff::Timestamp::now().to_zoned(TimeZone::system());
+        let now = jiff::Timestamp::now().to_zoned(zone::local());
         View { width, uid_width, now, has_colour, tree: Tree::new(terminal::draws_boxes()) }
     }
 
@@ -156,12 +156,13 @@ impl Tree {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
 
     #[test]
     fn a_date_is_as_near_as_it_needs_to_be() {
-        let zone = TimeZone::get("UTC").unwrap_or(TimeZone::UTC);
-        let now = "2026-03-17T15:00:00Z".parse::<jiff::Timestamp>().unwrap().to_zoned(zone.clone());
+        let now = "2026-03-17T15:00:00Z".parse::<jiff::Timestamp>().unwrap().to_zoned(TimeZone::UTC);
         for (time, expected) in [
             ("2026-03-17T14:05:00Z", "14:05"),
             ("2026-03-17T00:00:00Z", "00:00"),

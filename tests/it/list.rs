@@ -1,8 +1,8 @@
 //! `maildex list`: which messages, in which order.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::mailbox::{Mailbox, mail, maildex};
+use crate::mailbox::{Mailbox, mail};
 
 /// UIDs 1 to 6 with all kinds of flags, 6 in new/, and 3 removed.
 fn flagged() -> Mailbox {
@@ -89,30 +89,6 @@ fn a_wrong_query_is_wrong_usage_and_the_word_is_named() {
         }
     }
     mail.assert_sound();
-}
-
-#[test]
-fn who_leaves_the_folder_out_is_told_that_it_comes_first() {
-    let temp = tempfile::tempdir().expect("a temporary directory");
-    let mail = Mailbox::new();
-    for word in ["unseen", "1:3", "uid", "NEW", "*"] {
-        let mut command = Command::new(maildex());
-        command.current_dir(temp.path()).args(["list", word]);
-        let hint = format!("hint: FOLDER comes first: maildex list FOLDER {word}");
-        mail.finish(&mut command).fails_with(3).stderr_has(&hint);
-    }
-    for spec in ["+S", "-S", "=FS", "+seen"] {
-        let mut command = Command::new(maildex());
-        let hint = format!("hint: FOLDER comes first: maildex flag FOLDER {spec}\n");
-        mail.finish(command.current_dir(temp.path()).args(["flag", spec, "3"])).fails_with(3).stderr_has(&hint);
-    }
-    let mut command = Command::new(maildex());
-    mail.finish(command.current_dir(temp.path()).args(["list", "frobnicated"]))
-        .fails_with(3)
-        .stderr_has("No such file");
-    // The folder's path and then the verb.
-    let mut command = Command::new(maildex());
-    mail.finish(command.arg(mail.path()).arg("list")).fails_with(2);
 }
 
 /// Four mails whose orders all differ.
