@@ -26,9 +26,11 @@ const INODE: usize = BLOCK + 16384;
 const UID: usize = BLOCK + 20480;
 const FIRST_ENTRY: usize = 4096;
 
+/// An index that may be behind its folder, for all that its stamps prove.
 fn indexed() -> Mailbox {
     let mail = Mailbox::new().messages(3);
     mail.run(["build"]).ok();
+    mail.distrust_stamps();
     mail
 }
 

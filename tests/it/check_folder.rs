@@ -48,7 +48,7 @@ fn two_files_of_one_base_name_are_noted() {
     mail.run(["build"]).fails_with(4);
     let run = mail.run(["check"]).ok().stderr_has("a second file with the base name of ");
     assert!(run.errors().contains("/new/2.host") && run.errors().contains("/cur/2.host:2,"), "{run}");
-    run.stderr_has("hint: look at both, and give one of them another name");
+    run.stderr_has(&format!("maildex repair {} --normalise-names", mail.path().display()));
 }
 
 #[test]

@@ -185,12 +185,23 @@ impl Mailbox {
     /// Makes the stamps count that the last build has recorded, as they would have two seconds later.
     #[track_caller]
     pub fn trust_stamps(&self) {
+        self.set_settled(1);
+    }
+
+    /// Makes them not count, however slow the machine was.
+    #[track_caller]
+    pub fn distrust_stamps(&self) {
+        self.set_settled(0);
+    }
+
+    #[track_caller]
+    fn set_settled(&self, settled: u64) {
         self.edit("maildex.offsets", |bytes| {
             // See `src/format/header.rs`: six words, the last of them `settled`, and their CRC.
             for at in [192, 256] {
                 let crc = |bytes: &[u8]| u64::from(crc32c::crc32c(&bytes[at..at + 48])).to_le_bytes();
                 assert_eq!(bytes[at + 48..at + 56], crc(bytes), "a stamp was recorded");
-                bytes[at + 40..at + 48].copy_from_slice(&1u64.to_le_bytes());
+                bytes[at + 40..at + 48].copy_from_slice(&settled.to_le_bytes());
                 let crc = crc(bytes);
                 bytes[at + 48..at + 56].copy_from_slice(&crc);
             }

@@ -156,7 +156,7 @@ impl Check<'_> {
                     && let Some(path) = self.twin_of(names, &twin, &place)
                 {
                     let what = format!("a second file with the base name of {}; one of them is indexed", shown(&path));
-                    let hint = "look at both, and give one of them another name".into();
+                    let hint = format!("look at both; this gives the other one a new name: {}", self.rename());
                     self.note_with("duplicate", self.path_of(sub, &name), None, what, Some(hint));
                 }
                 names.table.insert_unique(place.hash, place, |place| place.hash);
@@ -197,7 +197,7 @@ impl Check<'_> {
                     what,
                     found,
                     expected,
-                    hint: None,
+                    hint: Some(format!("this puts them in order: {}", self.rename())),
                 });
             }
             None if sub == Sub::Cur => self.note("no-flags", path, None, "a name in cur/ without `:2,` and flags"),
@@ -212,6 +212,11 @@ impl Check<'_> {
             let path = self.folder.path().join(sub.as_str());
             self.note_with("no-directory", path, None, "no such directory", Some(hint));
         }
+    }
+
+    /// What gives mail better names.
+    fn rename(&self) -> String {
+        format!("maildex repair {} --normalise-names", self.shown_folder())
     }
 
     fn shown_folder(&self) -> String {
