@@ -1515,7 +1515,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__uids__subcmd__import)
-            opts="-q -h --format --dry-run --wait --quiet --index-dir --color --help"
+            opts="-q -h --format --skip --dry-run --wait --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1523,6 +1523,10 @@ _maildex() {
             case "${prev}" in
                 --format)
                     COMPREPLY=($(compgen -W "tsv dovecot courier" -- "${cur}"))
+                    return 0
+                    ;;
+                --skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --wait)
@@ -1645,7 +1649,7 @@ _maildex_words() {
                 uids) verb="uids" expects="other" values="--index-dir --color" ;;
                 "uids status") verb="uids status" expects="folder other" values="--index-dir --color" ;;
                 "uids export") verb="uids export" expects="folder other" values="--format --wait --index-dir --color" ;;
-                "uids import") verb="uids import" expects="folder other" values="--format --wait --index-dir --color" ;;
+                "uids import") verb="uids import" expects="folder other" values="--format --skip --wait --index-dir --color" ;;
                 lock) verb="lock" expects="other" values="--index-dir --color" ;;
                 "lock run") verb="lock run" expects="folder other" values="--wait --reason --on-request --conflict-exit-code -E --index-dir --color" ;;
                 "lock acquire") verb="lock acquire" expects="folder other" values="--wait --reason --on-request --pid --index-dir --color" ;;

@@ -289,6 +289,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from import" -l format -d 'How it is written; if not given its first line says it' -r -f -a "tsv\t'A line for each message, UID and base name, that any bytes survive: for back-ups'
 dovecot\t'dovecot-uidlist, version 3'
 courier\t'courierimapuiddb, version 1'"
+complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from import" -l skip -d 'Give out so many numbers less: those that may have been given out since the list was made' -r
 complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from import" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from import" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand uids; and __fish_seen_subcommand_from import" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -505,7 +506,7 @@ function __fish_maildex_expects --argument-names what
                 case 'uids import'
                     set verb uids import
                     set expects folder other
-                    set values --format --wait --index-dir --color
+                    set values --format --skip --wait --index-dir --color
                 case 'lock'
                     set verb lock
                     set expects other

@@ -6,7 +6,7 @@ use maildex::uidlist::Format;
 
 use super::{Named, refuse};
 use crate::cli::build::{self, Bar, until_asked};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, Usage};
 use crate::cli::output::Output;
 use crate::cli::waiting::{self, Waiting};
 use crate::cli::{setting, shell, text};
@@ -17,7 +17,7 @@ Examples:
     maildex uids import ~/Maildir ~/Maildir/dovecot-uidlist --dry-run
   The index is lost, and here is the back-up of its numbers:
     rm -f ~/Maildir/maildex.offsets ~/Maildir/maildex.index.*
-    maildex uids import ~/Maildir ~/uids.tsv";
+    maildex uids import ~/Maildir ~/uids.tsv --skip 100000";
 
 /// Take up which UID is which mail's, from a list
 ///
@@ -27,6 +27,8 @@ Examples:
 /// Into an index that has given out numbers only a list with the same UIDVALIDITY can go. Listed numbers above all that
 /// were given out are taken up, also by mail that had another one, which is dead then. If a number would come to name
 /// another mail nothing is changed, the numbers are named, and the exit status is 3.
+///
+/// A back-up does not know which numbers were given out after it was made, and to which mail: `--skip` leaves these out.
 ///
 /// Mail is found by its base name. The list is checked whole before anything is done.
 #[derive(clap::Args)]
@@ -40,6 +42,9 @@ pub struct Args {
     /// How it is written; if not given its first line says it
     #[arg(long, value_name = "FORMAT")]
     format: Option<Named>,
+    /// Give out so many numbers less: those that may have been given out since the list was made
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    skip: u32,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -55,7 +60,11 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         }
         file => (uids::read_file(file)?, file),
     };
-    let list = uids::read_list(&text, args.format.map(Format::from), name)?;
+    let mut list = uids::read_list(&text, args.format.map(Format::from), name)?;
+    list.uid_next += u64::from(args.skip);
+    if args.skip > 0 && list.uid_next > u64::from(u32::MAX) {
+        return Err(Usage("--skip: no number would be left; expected fewer").into());
+    }
     let folder = setting::open(&args.folder)?;
     let (answer, report) = if args.dry_run {
         (uids::preview(&folder, &list)?, None)

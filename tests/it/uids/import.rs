@@ -280,6 +280,32 @@ fn mail_that_cannot_be_read_gets_its_number_all_the_same() {
     mailbox.assert_sound();
 }
 
+/// The newest mail when the back-up was made is 4; then came 5 and 6, and 5 is gone. Their numbers are known to nobody.
+#[test]
+fn numbers_that_were_given_out_after_the_back_up_are_skipped() {
+    let mailbox = numbered(5, &[(4, "4.host")]);
+    let back_up = put(&mailbox, "back-up", exported(&mailbox));
+    mailbox.deliver("new/5.host", mail("5"));
+    mailbox.deliver("new/6.host", mail("6"));
+    mailbox.assert_listed(&[(4, "cur/4.host:2,"), (5, "new/5.host"), (6, "new/6.host")]);
+    mailbox.remove("new/5.host");
+    for name in ["maildex.offsets", "maildex.index.1"] {
+        mailbox.remove(name);
+    }
+    mailbox
+        .run(["uids", "import", &back_up, "--skip", "4294967295"])
+        .fails_with(2)
+        .stderr_has("no number would be left");
+    assert!(!mailbox.file("maildex.offsets").exists());
+    mailbox.run(["uids", "import", &back_up, "--skip", "10"]).ok().stdout_has("uidnext 15: 1 message got the listed");
+    mailbox.assert_listed(&[(4, "cur/4.host:2,"), (15, "new/6.host")]);
+    // Into what is there already, too.
+    mailbox.run(["uids", "import", &back_up, "--skip", "95"]).ok().stdout_has("uidnext 100: 0 messages got the listed");
+    mailbox.deliver("new/7.host", mail("7"));
+    assert_eq!(mailbox.listed().last(), Some(&(100, "new/7.host".to_string())));
+    mailbox.assert_sound();
+}
+
 /// When all numbers have been given out there is still a list of them.
 #[test]
 fn the_last_number_of_all() {

@@ -157,9 +157,9 @@ fn the_readme_is_right() {
     mailbox.deliver("new/30.host", mail("new"));
     mailbox.run(["build"]).ok();
     sh(import).ok().silent();
-    mailbox.assert_listed(&[(3, "cur/3.host:2,"), (8, "cur/8.host:2,"), (30, "new/30.host")]);
-    put(&mailbox, "dovecot-uidlist", "3 V1000 N40\n3 :3.host\n31 :30.host\n");
+    mailbox.assert_listed(&[(3, "cur/3.host:2,"), (8, "cur/8.host:2,"), (100_030, "new/30.host")]);
+    put(&mailbox, "dovecot-uidlist", "3 V1000 N40\n3 :3.host\n100031 :30.host\n");
     sh(from_dovecot).ok().silent();
-    mailbox.assert_listed(&[(3, "cur/3.host:2,"), (8, "cur/8.host:2,"), (31, "new/30.host")]);
+    mailbox.assert_listed(&[(3, "cur/3.host:2,"), (8, "cur/8.host:2,"), (100_031, "new/30.host")]);
     mailbox.assert_sound();
 }
