@@ -34,6 +34,9 @@ _maildex() {
             maildex,count)
                 cmd="maildex__subcmd__count"
                 ;;
+            maildex,deliver)
+                cmd="maildex__subcmd__deliver"
+                ;;
             maildex,demo)
                 cmd="maildex__subcmd__demo"
                 ;;
@@ -90,6 +93,9 @@ _maildex() {
                 ;;
             maildex__subcmd__help,count)
                 cmd="maildex__subcmd__help__subcmd__count"
+                ;;
+            maildex__subcmd__help,deliver)
+                cmd="maildex__subcmd__help__subcmd__deliver"
                 ;;
             maildex__subcmd__help,demo)
                 cmd="maildex__subcmd__help__subcmd__demo"
@@ -230,7 +236,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --index-dir --color --help --version build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help"
+            opts="-q -h -V --quiet --index-dir --color --help --version build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -417,6 +423,32 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__deliver)
+            opts="-q -h --flags --json --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --flags)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__demo)
             opts="-q -h --messages --wait --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -507,7 +539,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help"
+            opts="build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -591,6 +623,20 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help__subcmd__count)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__deliver)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1641,6 +1687,7 @@ _maildex_words() {
                 inc) verb="inc" expects="folder other" values="--wait --index-dir --color" ;;
                 changes) verb="changes" expects="folder other" values="--since --state --index-dir --color" ;;
                 replace) verb="replace" expects="folder other" values="--wait --index-dir --color" ;;
+                deliver) verb="deliver" expects="folder other" values="--flags --index-dir --color" ;;
                 compact) verb="compact" expects="folder other" values="--if-dead --wait --index-dir --color" ;;
                 watch) verb="watch" expects="folder" values="--since --exec --index-dir --color" ;;
                 check) verb="check" expects="folder" values="--index-dir --color" ;;

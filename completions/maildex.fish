@@ -41,6 +41,7 @@ complete -c maildex -n "__fish_maildex_needs_command" -f -a "flag" -d 'Set and c
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "inc" -d 'Take new mail up: move what is in new/ to cur/'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "changes" -d 'Print what changed since a token'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "replace" -d 'Give a message new contents, from standard input'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "deliver" -d 'Deliver a mail from standard input'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "compact" -d 'Rewrite the index without its dead entries'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "watch" -d 'Keep indexes up to date, and print what happens to the mail'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
@@ -203,6 +204,14 @@ never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -l json -d 'One JSON object'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand replace" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand deliver" -l flags -d 'Flags that the mail is to have: letters of DFPRST, or a to z for keywords' -r
+complete -c maildex -n "__fish_maildex_using_subcommand deliver" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand deliver" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
+complete -c maildex -n "__fish_maildex_using_subcommand deliver" -l json -d 'One JSON object'
+complete -c maildex -n "__fish_maildex_using_subcommand deliver" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand deliver" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l if-dead -d 'Do nothing unless this share of the index is dead' -r
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l wait -d 'How long to wait for the lock, and how long for others to close: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
@@ -379,25 +388,26 @@ always\t'Also in a pipe, with columns as on a terminal: for less -R'
 never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "list" -d 'List messages, one a line'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "count" -d 'Print how many messages there are'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "stat" -d 'Print what is in a folder: flags, sizes, ages, senders, and what the index costs'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "show" -d 'Print every field that the index has of a message'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "cat" -d 'Print mails as they are'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "flag" -d 'Set and clear flags, in place'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "inc" -d 'Take new mail up: move what is in new/ to cur/'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "changes" -d 'Print what changed since a token'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "replace" -d 'Give a message new contents, from standard input'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "compact" -d 'Rewrite the index without its dead entries'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "watch" -d 'Keep indexes up to date, and print what happens to the mail'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "repair" -d 'Mend a broken index, and say what was made of what'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "dump" -d 'Print the files of an index as they are, field by field'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "uids" -d 'Keep UIDs safe, and exchange them with Dovecot and Courier'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "lock" -d 'Hold the lock of a folder, ask who has it, get rid of a dead one'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "demo" -d 'Make a folder of made-up mail, and show on it what maildex does'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace compact watch check repair dump uids lock demo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "list" -d 'List messages, one a line'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "count" -d 'Print how many messages there are'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "stat" -d 'Print what is in a folder: flags, sizes, ages, senders, and what the index costs'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "show" -d 'Print every field that the index has of a message'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "cat" -d 'Print mails as they are'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "flag" -d 'Set and clear flags, in place'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "inc" -d 'Take new mail up: move what is in new/ to cur/'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "changes" -d 'Print what changed since a token'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "replace" -d 'Give a message new contents, from standard input'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "deliver" -d 'Deliver a mail from standard input'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "compact" -d 'Rewrite the index without its dead entries'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "watch" -d 'Keep indexes up to date, and print what happens to the mail'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "repair" -d 'Mend a broken index, and say what was made of what'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "dump" -d 'Print the files of an index as they are, field by field'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "uids" -d 'Keep UIDs safe, and exchange them with Dovecot and Courier'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "lock" -d 'Hold the lock of a folder, ask who has it, get rid of a dead one'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "demo" -d 'Make a folder of made-up mail, and show on it what maildex does'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from uids" -f -a "status" -d 'Say how the UIDs of a folder stand'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from uids" -f -a "export" -d 'Write down which UID is which mail\'s'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from uids" -f -a "import" -d 'Take up which UID is which mail\'s, from a list'
@@ -471,6 +481,10 @@ function __fish_maildex_expects --argument-names what
                     set verb replace
                     set expects folder other
                     set values --wait --index-dir --color
+                case 'deliver'
+                    set verb deliver
+                    set expects folder other
+                    set values --flags --index-dir --color
                 case 'compact'
                     set verb compact
                     set expects folder other

@@ -14,7 +14,7 @@ use crate::cli::exit::{Exit, Usage};
 use crate::cli::messages::{self, Input};
 use crate::cli::output::Output;
 use crate::cli::waiting::{self, Waiting};
-use crate::cli::{build, query, renamed, setting};
+use crate::cli::{build, query, renamed, setting, verb_of};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,10 +99,7 @@ impl Args {
 /// options for the rest of the program, which gets their long names.
 pub fn with_long_options(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.into_iter().collect();
-    let is_value = |at: usize| arguments[at - 1] == "--index-dir" || arguments[at - 1] == "--color";
-    let is_option = |at: usize| arguments[at].as_bytes().starts_with(b"-") || is_value(at);
-    let verb = (1..arguments.len()).find(|&at| !is_option(at));
-    let Some(verb) = verb.filter(|&at| arguments[at] == "flag") else { return arguments };
+    let Some(verb) = verb_of(&arguments).filter(|&at| arguments[at] == "flag") else { return arguments };
     let mut options = arguments[verb + 1..].iter_mut();
     while let Some(option) = options.next().filter(|option| option.as_bytes().starts_with(b"-")) {
         let long = match option.as_bytes() {

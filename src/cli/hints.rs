@@ -15,17 +15,18 @@ use maildex::query::uidset::UidSet;
 use crate::cli::exit::Exit;
 use crate::cli::{Cli, shell, terminal};
 
-/// Tells what is wrong with the command line, with the way out, and ends.
-pub fn wrong_usage(error: &clap::Error, arguments: &[OsString]) -> ! {
+/// Tells what is wrong with the command line, with the way out. Or what was asked for: help is an error to clap.
+pub fn wrong_usage(error: &clap::Error, arguments: &[OsString]) -> Exit {
     let hint = match error.kind() {
         ErrorKind::MissingRequiredArgument => missing(error, arguments),
         ErrorKind::InvalidSubcommand => no_verb(arguments),
         _ => None,
     };
-    let Some(hint) = hint else { error.exit() };
     let _ = error.print();
-    let _ = writeln!(io::stderr(), "hint: {}", terminal::escaped(&hint));
-    std::process::exit(Exit::Usage.code().into());
+    if let Some(hint) = hint {
+        let _ = writeln!(io::stderr(), "hint: {}", terminal::escaped(&hint));
+    }
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
 }
 
 /// `maildex list` alone, or `maildex show 3`.

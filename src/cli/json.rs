@@ -27,6 +27,8 @@ use serde::Serialize;
 
 pub use index::{checked, compacted, field, finding, repaired, report};
 
+use crate::cli::placed::Placed;
+
 /// Version of the keys below; they are only ever added to.
 pub const VERSION: u8 = 1;
 
@@ -211,8 +213,9 @@ impl Records {
 struct Change<'a> {
     v: u8,
     folder: &'a str,
-    uidvalidity: u32,
-    uid: u32,
+    /// Null, as the UID, where there is no index.
+    uidvalidity: Option<u32>,
+    uid: Option<u32>,
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_bytes: Option<String>,
@@ -231,33 +234,52 @@ struct Change<'a> {
 impl Records {
     /// Prints what became of a message's name.
     pub fn renamed(&self, out: &mut impl Write, renamed: &Renamed, was_uid: Option<Uid>) -> io::Result<()> {
-        let path = self.maildir.path_of(renamed.sub, &renamed.name);
-        let (path, path_bytes) = lossy(path.as_os_str().as_encoded_bytes());
-        let Name { base, flags, .. } = Name::parse(&renamed.name);
-        let (base, base_bytes) = lossy(base);
         let event = match (&renamed.from, was_uid) {
             (_, Some(_)) => Some("added"),
             (Some((sub, _)), None) => Some(if *sub == renamed.sub { "flags" } else { "moved" }),
             (None, None) => None,
         };
-        line(
-            out,
-            &Change {
-                v: VERSION,
-                folder: &self.folder,
-                uidvalidity: self.uidvalidity,
-                uid: renamed.uid.get(),
-                path,
-                path_bytes,
-                base,
-                base_bytes,
-                dir: renamed.sub.as_str(),
-                flags: flags.to_string(),
-                keywords: self.keywords.of(flags),
-                event,
-                was_uid: was_uid.map(Uid::get),
-            },
-        )
+        let change = Change::new(&self.maildir, &self.keywords, renamed.sub, &renamed.name);
+        let (uidvalidity, uid) = (Some(self.uidvalidity), Some(renamed.uid.get()));
+        let was_uid = was_uid.map(Uid::get);
+        line(out, &Change { folder: &self.folder, uidvalidity, uid, event, was_uid, ..change })
+    }
+}
+
+/// Prints where a mail was put.
+pub fn placed(
+    out: &mut impl Write,
+    folder: &Placed<'_>,
+    (uid, sub, name): (Option<Uid>, Sub, &[u8]),
+    was_uid: Option<Uid>,
+) -> io::Result<()> {
+    let change = Change::new(folder.maildir, &Keywords::read(folder.maildir.root()), sub, name);
+    let (uid, was_uid) = (uid.map(Uid::get), was_uid.map(Uid::get));
+    let (uidvalidity, path) = (folder.uid_validity, folder.folder.to_string_lossy());
+    line(out, &Change { folder: &path, uidvalidity, uid, event: Some("added"), was_uid, ..change })
+}
+
+impl Change<'_> {
+    /// What the name says.
+    fn new(maildir: &Maildir, keywords: &Keywords, sub: Sub, name: &[u8]) -> Change<'static> {
+        let (path, path_bytes) = lossy(maildir.path_of(sub, name).as_os_str().as_encoded_bytes());
+        let Name { base, flags, .. } = Name::parse(name);
+        let (base, base_bytes) = lossy(base);
+        Change {
+            v: VERSION,
+            folder: "",
+            uidvalidity: None,
+            uid: None,
+            path,
+            path_bytes,
+            base,
+            base_bytes,
+            dir: sub.as_str(),
+            flags: flags.to_string(),
+            keywords: keywords.of(flags),
+            event: None,
+            was_uid: None,
+        }
     }
 }
 

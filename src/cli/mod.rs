@@ -8,6 +8,7 @@ mod compact;
 #[cfg(feature = "generate")]
 mod complete;
 mod count;
+mod deliver;
 mod demo;
 mod dump;
 mod exit;
@@ -23,6 +24,7 @@ mod lock;
 mod manual;
 mod messages;
 mod output;
+mod placed;
 mod query;
 mod reading;
 mod renamed;
@@ -45,6 +47,7 @@ mod waiting;
 mod watch;
 mod zone;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -92,6 +95,7 @@ enum Verb {
     Inc(inc::Args),
     Changes(changes::Args),
     Replace(replace::Args),
+    Deliver(deliver::Args),
     Compact(compact::Args),
     Watch(watch::Args),
     Check(check::Args),
@@ -121,6 +125,7 @@ impl Verb {
             Verb::Changes(args) => changes::run(args, out),
             Verb::Repair(args) => repair::run(args, out),
             Verb::Replace(args) => replace::run(args, out),
+            Verb::Deliver(args) => deliver::run(args, out),
             Verb::Compact(args) => compact::run(args, out),
             Verb::Watch(args) => watch::run(args, out),
             Verb::Check(args) => check::run(args, out),
@@ -147,6 +152,7 @@ impl Verb {
             Verb::Changes(args) => &args.folder,
             Verb::Repair(args) => &args.folder,
             Verb::Replace(args) => &args.folder,
+            Verb::Deliver(args) => &args.folder,
             Verb::Compact(args) => &args.folder,
             Verb::Watch(args) => &args.folders[0],
             Verb::Check(args) => &args.folders[0],
@@ -164,7 +170,15 @@ impl Verb {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = query::shielded(flag::with_long_options(std::env::args_os()));
-    let cli = Cli::try_parse_from(&arguments).unwrap_or_else(|error| hints::wrong_usage(&error, &arguments));
+    let verb = verb_of(&arguments).and_then(|at| arguments[at].to_str());
+    if verb == Some(deliver::VERB) { deliver::with_one_failure(|| run(&arguments)) } else { run(&arguments) }.into()
+}
+
+fn run(arguments: &[OsString]) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return hints::wrong_usage(&error, arguments),
+    };
     setting::set(cli.index_dir.as_deref());
     let mut out = Output::new(cli.quiet, cli.color);
     let done = cli.verb.run(&mut out).and_then(|exit| {
@@ -173,5 +187,12 @@ pub fn main() -> ExitCode {
     });
     let exit = done.unwrap_or_else(|error| exit::report(&error, cli.verb.folder(), &mut out));
     signals::resume();
-    exit.with_problems(out.problems()).into()
+    exit.with_problems(out.problems())
+}
+
+/// Where the verb stands: the first word that is no option, nor the value of one.
+pub fn verb_of(arguments: &[OsString]) -> Option<usize> {
+    let is_value = |at: usize| ["--index-dir", "--color"].iter().any(|option| arguments[at - 1] == *option);
+    let is_option = |at: usize| arguments[at].as_encoded_bytes().starts_with(b"-") || is_value(at);
+    (1..arguments.len()).find(|&at| !is_option(at))
 }

@@ -77,6 +77,12 @@ impl Output {
         writeln!(self.stdout, "{line}")
     }
 
+    /// A result that is written at once or not at all: what cannot be is not tried again at the end.
+    pub fn write_now(&mut self, result: &[u8]) -> io::Result<()> {
+        self.stdout.flush()?;
+        self.stdout.get_mut().write_all(result)
+    }
+
     /// Hands everything to the system.
     pub fn flush(&mut self) -> io::Result<()> {
         self.stdout.flush()

@@ -62,10 +62,10 @@ impl Draft {
         }
     }
 
-    /// Sets its time of delivery and its mode, and makes it durable.
-    pub fn finish(&self, received: SystemTime, mode: Mode) -> Result<()> {
+    /// Sets its time of delivery, and its mode if it is to have that of another mail; and makes it durable.
+    pub fn finish(&self, received: SystemTime, mode: Option<Mode>) -> Result<()> {
         let times = FileTimes::new().set_modified(received);
-        rustix::fs::fchmod(&self.file, mode)
+        mode.map_or(Ok(()), |mode| rustix::fs::fchmod(&self.file, mode))
             .map_err(io::Error::from)
             .and_then(|()| self.file.set_times(times))
             .and_then(|()| self.file.sync_all())

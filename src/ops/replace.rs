@@ -133,7 +133,7 @@ fn put(maildir: &Maildir, mut writer: Writer<'_>, contents: &mut Contents<'_>, u
     let Contents::Written(draft) = std::mem::replace(contents, Contents::Placed) else {
         unreachable!("contents are written first, and never placed twice")
     };
-    draft.finish(received(&stat), Mode::from_raw_mode(stat.st_mode))?;
+    draft.finish(received(&stat), Some(Mode::from_raw_mode(stat.st_mode)))?;
     let (mut bytes, inode) = entry_of(&draft, uid).map_err(|source| Error::Io {
         path: maildir.path().join(TMP),
         doing: "cannot read the new mail in",

@@ -323,6 +323,17 @@ fn imports_killed_at_stores() {
         killed_imports(&sweep, last_listed, (1..=sweep.store_points()).step_by(step).map(Kill::Store));
     }
 }
+/// Beside the mail that was there one may have come, whole, and something in tmp/.
+fn delivered(before: &Files, after: &Files) -> Result<(), String> {
+    let new = mail(NEW_CONTENTS).into_bytes();
+    let mut after = after.clone();
+    let came = after.iter().filter(|(path, (text, ..))| path.starts_with("new/") && *text == new).count();
+    after.retain(|path, (text, ..)| !path.starts_with("tmp/") && *text != new);
+    if came <= 1 { untouched(before, &after) } else { Err(format!("{came} times: {after:?}")) }
+}
+
+const DELIVER: Sweep =
+    Sweep { name: "deliver", folder: built, command: &["deliver"], mail: delivered, left: Left::SomeOfIt, step: 1 };
 
 macro_rules! sweeps {
     ($($calls:ident, $stores:ident: $sweep:expr;)*) => {$(
@@ -353,6 +364,7 @@ sweeps! {
     repair_of_a_lost_file_killed_at_every_call, repair_of_a_lost_file_killed_at_stores: REPAIR_LOST;
     compaction_killed_at_every_call, compaction_killed_at_every_store: COMPACT;
     replace_killed_at_every_call, replace_killed_at_every_store: REPLACE;
+    delivery_killed_at_every_call, delivery_killed_at_every_store: DELIVER;
     flag_killed_at_every_call, flag_killed_at_every_store: FLAG;
     flags_of_many_killed_at_every_call, flags_of_many_killed_at_stores: FLAG_MANY;
     inc_killed_at_every_call, inc_killed_at_stores: INC;
@@ -405,6 +417,37 @@ fn a_replace_that_fails_leaves_the_folder_as_it_was() {
     }
     figures(&format!("errors in replace: {failed} told, {done} without harm"));
     assert!(failed > 8, "{failed} failed, {done} did not");
+}
+
+/// Whatever call fails, the mail is safe and all is well, or nothing was delivered and the server tries again.
+#[test]
+fn a_delivery_that_fails_at_any_call_is_75_or_delivered() {
+    if !strace_works() {
+        return skipped("errors of system calls in deliver", STRACE);
+    }
+    let (mut failed, mut done) = (0, 0);
+    for (name, nth) in DELIVER.call_points() {
+        for error in ["ENOSPC", "EIO", "EACCES"] {
+            let mut place = (DELIVER.folder)();
+            let before = oracle::untouchable(&place.mailbox);
+            let inject = format!("inject={name}:error={error}:when={nth}");
+            let command = place.mailbox.command(DELIVER.command);
+            let mut command = under_strace(&command, "/dev/null".as_ref(), Some(&inject));
+            let run = place.mailbox.finish(command.stdin(input(&place.mailbox)));
+            let after = oracle::untouchable(&place.mailbox);
+            let came = after.len() - before.len();
+            match run.code() {
+                Some(0) => done += 1,
+                Some(75) => failed += 1,
+                _ => panic!("{inject}: {run}"),
+            }
+            assert_eq!(came, usize::from(run.code() == Some(0)), "{inject}: {run}");
+            delivered(&before, &after).unwrap_or_else(|why| panic!("{inject}: {why}"));
+            place.put_right().unwrap_or_else(|why| panic!("{inject}: {why}"));
+        }
+    }
+    figures(&format!("errors in deliver: {failed} told, {done} delivered all the same, none half done"));
+    assert!(failed > 3 && done > 8, "{failed} failed, {done} did not");
 }
 
 /// Where a file system cannot rename without replacing, a second link is made and the first removed. If that failed, as

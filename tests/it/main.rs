@@ -17,6 +17,7 @@ mod concurrent;
 mod copies;
 mod count;
 mod crash;
+mod deliver;
 mod demo;
 mod dovecot;
 mod dump;
