@@ -31,8 +31,14 @@ _maildex() {
             maildex,compact)
                 cmd="maildex__subcmd__compact"
                 ;;
+            maildex,copy)
+                cmd="maildex__subcmd__copy"
+                ;;
             maildex,count)
                 cmd="maildex__subcmd__count"
+                ;;
+            maildex,dedupe)
+                cmd="maildex__subcmd__dedupe"
                 ;;
             maildex,deliver)
                 cmd="maildex__subcmd__deliver"
@@ -42,6 +48,9 @@ _maildex() {
                 ;;
             maildex,dump)
                 cmd="maildex__subcmd__dump"
+                ;;
+            maildex,expunge)
+                cmd="maildex__subcmd__expunge"
                 ;;
             maildex,flag)
                 cmd="maildex__subcmd__flag"
@@ -57,6 +66,9 @@ _maildex() {
                 ;;
             maildex,lock)
                 cmd="maildex__subcmd__lock"
+                ;;
+            maildex,move)
+                cmd="maildex__subcmd__move"
                 ;;
             maildex,repair)
                 cmd="maildex__subcmd__repair"
@@ -91,8 +103,14 @@ _maildex() {
             maildex__subcmd__help,compact)
                 cmd="maildex__subcmd__help__subcmd__compact"
                 ;;
+            maildex__subcmd__help,copy)
+                cmd="maildex__subcmd__help__subcmd__copy"
+                ;;
             maildex__subcmd__help,count)
                 cmd="maildex__subcmd__help__subcmd__count"
+                ;;
+            maildex__subcmd__help,dedupe)
+                cmd="maildex__subcmd__help__subcmd__dedupe"
                 ;;
             maildex__subcmd__help,deliver)
                 cmd="maildex__subcmd__help__subcmd__deliver"
@@ -102,6 +120,9 @@ _maildex() {
                 ;;
             maildex__subcmd__help,dump)
                 cmd="maildex__subcmd__help__subcmd__dump"
+                ;;
+            maildex__subcmd__help,expunge)
+                cmd="maildex__subcmd__help__subcmd__expunge"
                 ;;
             maildex__subcmd__help,flag)
                 cmd="maildex__subcmd__help__subcmd__flag"
@@ -117,6 +138,9 @@ _maildex() {
                 ;;
             maildex__subcmd__help,lock)
                 cmd="maildex__subcmd__help__subcmd__lock"
+                ;;
+            maildex__subcmd__help,move)
+                cmd="maildex__subcmd__help__subcmd__move"
                 ;;
             maildex__subcmd__help,repair)
                 cmd="maildex__subcmd__help__subcmd__repair"
@@ -236,7 +260,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --index-dir --color --help --version build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help"
+            opts="-q -h -V --quiet --index-dir --color --help --version build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -401,6 +425,50 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__copy)
+            opts="-r -0 -q -h --create --query --root --null --dry-run --wait --json --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --query)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__count)
             opts="-r -q -h --recursive --no-refresh --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -408,6 +476,40 @@ _maildex() {
                 return 0
             fi
             case "${prev}" in
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__dedupe)
+            opts="-q -h --by --trash --create --dry-run --wait --json --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --by)
+                    COMPREPLY=($(compgen -W "content message-id" -- "${cur}"))
+                    return 0
+                    ;;
+                --trash)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --index-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -501,6 +603,54 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__expunge)
+            opts="-r -0 -q -h --trashed --query --trash --create --root --null --dry-run --wait --json --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --query)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trash)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__flag)
             opts="-0 --root --batch --null --query --dry-run --wait --json --quiet --help --index-dir --color"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -539,7 +689,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count stat show cat flag inc changes replace deliver compact watch check repair dump uids lock demo help"
+            opts="build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -622,7 +772,35 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__help__subcmd__copy)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__help__subcmd__count)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__dedupe)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -665,6 +843,20 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help__subcmd__dump)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__expunge)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -821,6 +1013,20 @@ _maildex() {
         maildex__subcmd__help__subcmd__lock__subcmd__wanted)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__move)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1324,6 +1530,50 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__move)
+            opts="-r -0 -q -h --create --query --root --null --dry-run --wait --json --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --query)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__repair)
             opts="-n -q -h --dry-run --new-uidvalidity --normalise-names --accept-removals --with-dovecot --wait --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1688,6 +1938,10 @@ _maildex_words() {
                 changes) verb="changes" expects="folder other" values="--since --state --index-dir --color" ;;
                 replace) verb="replace" expects="folder other" values="--wait --index-dir --color" ;;
                 deliver) verb="deliver" expects="folder other" values="--flags --index-dir --color" ;;
+                move) verb="move" expects="folder other file" values="--query --root -r --wait --index-dir --color" ;;
+                copy) verb="copy" expects="folder other file" values="--query --root -r --wait --index-dir --color" ;;
+                expunge) verb="expunge" expects="folder file" values="--query --trash --root -r --wait --index-dir --color" ;;
+                dedupe) verb="dedupe" expects="folder" values="--by --trash --wait --index-dir --color" ;;
                 compact) verb="compact" expects="folder other" values="--if-dead --wait --index-dir --color" ;;
                 watch) verb="watch" expects="folder" values="--since --exec --index-dir --color" ;;
                 check) verb="check" expects="folder" values="--index-dir --color" ;;

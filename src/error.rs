@@ -138,6 +138,16 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A mail that may not be what was indexed: its size, time or inode is another one.
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Mail is to go to the folder that it is in.
+    SameFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A name that other programs changed each time we reached for it.
     KeepsChanging {
         /// The folder or mail.
@@ -305,6 +315,8 @@ impl Error {
             | Error::NoMessage { path, .. }
             | Error::Outside { path, .. }
             | Error::OtherMail { path }
+            | Error::Changed { path }
+            | Error::SameFolder { path }
             | Error::KeepsChanging { path }
             | Error::Token { path, .. }
             | Error::InTheWay { path, .. }
@@ -394,6 +406,10 @@ impl Error {
                 let folder = folder.unwrap_or(Path::new(".")).display();
                 format!("its UID is of a mail that is gone; let maildex look again: maildex build --full {folder}")
             }
+            Error::Changed { path } => {
+                format!("look at it; if it is to go nevertheless: rm {}", path.display())
+            }
+            Error::SameFolder { .. } => "name two folders".into(),
             Error::KeepsChanging { .. } => "another program is renaming mail there without pause; try again".into(),
             Error::Guarded { path, .. } => {
                 let path = path.display();
@@ -472,6 +488,10 @@ impl fmt::Display for Error {
             Error::NoMessage { wanted, .. } => write!(f, "no message {wanted}"),
             Error::Outside { expected, .. } => write!(f, "expected {expected}"),
             Error::OtherMail { .. } => write!(f, "is not the mail that was indexed under this name"),
+            Error::Changed { .. } => {
+                write!(f, "left alone: it was changed since it was indexed, or touched")
+            }
+            Error::SameFolder { .. } => write!(f, "the mail is in this folder already"),
             Error::KeepsChanging { .. } => write!(f, "keeps changing"),
             Error::Guarded { gone, of, .. } => {
                 write!(f, "{gone} of {of} messages are gone at once and the directory is another one")

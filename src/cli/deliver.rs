@@ -101,7 +101,8 @@ fn tell(args: &Args, mail: &Delivered, stdin: &mut Interruptible, out: &mut Outp
     };
     placed::warn_of_quota(&mail.maildir, out);
     let is_terminal = out.is_for_people();
-    let placed = placed::Placed { folder: &args.folder, maildir: &mail.maildir, uid_validity, is_terminal };
+    let placed =
+        placed::Placed { folder: &args.folder, maildir: &mail.maildir, uid_validity, event: "added", is_terminal };
     let mut result = Vec::new();
     let written = placed.print(&mut result, (uid, mail.sub, &mail.name), None, args.json);
     if let Err(error) = written.and_then(|()| out.write_now(&result)) {

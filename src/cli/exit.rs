@@ -133,6 +133,7 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         | Error::Spec { .. }
         | Error::Outside { .. }
         | Error::NotOne { .. }
+        | Error::SameFolder { .. }
         | Error::BadLockId { .. }
         | Error::NoContents { .. }
         | Error::NotATarget { .. } => Exit::Usage,

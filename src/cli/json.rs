@@ -246,7 +246,7 @@ impl Records {
     }
 }
 
-/// Prints where a mail was put.
+/// Prints where a mail was put, or was.
 pub fn placed(
     out: &mut impl Write,
     folder: &Placed<'_>,
@@ -256,7 +256,32 @@ pub fn placed(
     let change = Change::new(folder.maildir, &Keywords::read(folder.maildir.root()), sub, name);
     let (uid, was_uid) = (uid.map(Uid::get), was_uid.map(Uid::get));
     let (uidvalidity, path) = (folder.uid_validity, folder.folder.to_string_lossy());
-    line(out, &Change { folder: &path, uidvalidity, uid, event: Some("added"), was_uid, ..change })
+    line(out, &Change { folder: &path, uidvalidity, uid, event: Some(folder.event), was_uid, ..change })
+}
+
+#[derive(Serialize)]
+struct Doubled<'a> {
+    v: u8,
+    folder: Cow<'a, str>,
+    uid: u32,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<String>,
+    event: &'static str,
+    kept_uid: u32,
+    kept_folder: Cow<'a, str>,
+}
+
+/// Prints a message that is gone because there is another one like it.
+pub fn doubled(
+    out: &mut impl Write,
+    (folder, uid, path): (&Path, Uid, &Path),
+    (kept, kept_in): (Uid, &PathBuf),
+) -> io::Result<()> {
+    let (path, path_bytes) = lossy(path.as_os_str().as_encoded_bytes());
+    let (folder, kept_folder) = (folder.to_string_lossy(), kept_in.to_string_lossy());
+    let (uid, kept_uid) = (uid.get(), kept.get());
+    line(out, &Doubled { v: VERSION, folder, uid, path, path_bytes, event: "removed", kept_uid, kept_folder })
 }
 
 impl Change<'_> {

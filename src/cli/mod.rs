@@ -8,10 +8,12 @@ mod compact;
 #[cfg(feature = "generate")]
 mod complete;
 mod count;
+mod dedupe;
 mod deliver;
 mod demo;
 mod dump;
 mod exit;
+mod expunge;
 mod flag;
 #[cfg(feature = "generate")]
 mod generate;
@@ -27,6 +29,7 @@ mod output;
 mod placed;
 mod query;
 mod reading;
+mod relocate;
 mod renamed;
 mod repair;
 mod replace;
@@ -54,6 +57,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use exit::Exit;
+use maildex::ops::relocate::Kind;
 use output::Output;
 use terminal::Color;
 
@@ -96,6 +100,10 @@ enum Verb {
     Changes(changes::Args),
     Replace(replace::Args),
     Deliver(deliver::Args),
+    Move(relocate::MoveArgs),
+    Copy(relocate::CopyArgs),
+    Expunge(expunge::Args),
+    Dedupe(dedupe::Args),
     Compact(compact::Args),
     Watch(watch::Args),
     Check(check::Args),
@@ -126,6 +134,10 @@ impl Verb {
             Verb::Repair(args) => repair::run(args, out),
             Verb::Replace(args) => replace::run(args, out),
             Verb::Deliver(args) => deliver::run(args, out),
+            Verb::Move(args) => relocate::run(&args.args, Kind::Move, out),
+            Verb::Copy(args) => relocate::run(&args.args, Kind::Copy, out),
+            Verb::Expunge(args) => expunge::run(args, out),
+            Verb::Dedupe(args) => dedupe::run(args, out),
             Verb::Compact(args) => compact::run(args, out),
             Verb::Watch(args) => watch::run(args, out),
             Verb::Check(args) => check::run(args, out),
@@ -153,6 +165,10 @@ impl Verb {
             Verb::Repair(args) => &args.folder,
             Verb::Replace(args) => &args.folder,
             Verb::Deliver(args) => &args.folder,
+            Verb::Move(args) => args.args.place(),
+            Verb::Copy(args) => args.args.place(),
+            Verb::Expunge(args) => args.place(),
+            Verb::Dedupe(args) => &args.folders[0],
             Verb::Compact(args) => &args.folder,
             Verb::Watch(args) => &args.folders[0],
             Verb::Check(args) => &args.folders[0],

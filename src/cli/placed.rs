@@ -10,13 +10,15 @@ use maildex::maildir::{Maildir, Sub};
 use crate::cli::output::Output;
 use crate::cli::{json, text};
 
-/// A folder that got mail.
+/// A folder that got mail, or lost it.
 pub struct Placed<'a> {
     /// As it was named.
     pub folder: &'a Path,
     pub maildir: &'a Maildir,
     /// `None` without an index.
     pub uid_validity: Option<u32>,
+    /// What happened to it there.
+    pub event: &'static str,
     /// Results go to a terminal.
     pub is_terminal: bool,
 }

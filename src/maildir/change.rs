@@ -42,6 +42,11 @@ const NAMES: [(&str, Flags); 9] = [
 ];
 
 impl FlagChange {
+    /// Sets some flags and clears others.
+    pub fn of(set: Flags, clear: Flags) -> FlagChange {
+        FlagChange { set, clear }
+    }
+
     /// Reads a SPEC. The names of keywords are those of the folder.
     pub fn parse(spec: &str, keywords: &Keywords) -> Result<FlagChange> {
         let mut change = FlagChange::default();

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, Mode, RenameFlags};
+use rustix::fs::{AtFlags, Mode, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use crate::dir::{Access, Dir};
@@ -62,6 +62,13 @@ impl Draft {
         }
     }
 
+    /// Takes the contents of another file, shared with it where the file system can do that.
+    pub fn copy(&mut self, from: &mut File) -> Result<()> {
+        let path = || self.tmp.path().join(&self.base);
+        let copied = io::copy(from, &mut self.file).map(drop);
+        copied.map_err(|source| Error::Io { path: path(), doing: "cannot write", source })
+    }
+
     /// Sets its time of delivery, and its mode if it is to have that of another mail; and makes it durable.
     pub fn finish(&self, received: SystemTime, mode: Option<Mode>) -> Result<()> {
         let times = FileTimes::new().set_modified(received);
@@ -85,21 +92,26 @@ impl Draft {
     }
 
     /// Moves it to its place, with what is to follow its base name, and makes that durable. Returns its file name.
-    pub fn place(mut self, dir: &Dir, info: &[u8]) -> Result<Vec<u8>> {
+    pub fn place(self, dir: &Dir, info: &[u8]) -> Result<Vec<u8>> {
         let name = [self.base.as_bytes(), info].concat();
+        self.place_as(dir, &name).map(|()| name)
+    }
+
+    /// The same under any name that is not taken.
+    pub fn place_as(mut self, dir: &Dir, name: &[u8]) -> Result<()> {
         let placed = if self.is_named {
-            rename_new(&self.tmp, self.base.as_bytes(), dir, &name)
+            rename_new(&self.tmp, self.base.as_bytes(), dir, name)
         } else {
-            dir.link_unnamed(&self.file, OsStr::from_bytes(&name))
+            dir.link_unnamed(&self.file, OsStr::from_bytes(name))
         };
-        placed.map_err(Error::io("cannot put in place", dir.path().join(OsStr::from_bytes(&name))))?;
+        placed.map_err(Error::io("cannot put in place", dir.path().join(OsStr::from_bytes(name))))?;
         self.is_named = false;
         if let Err(error) = dir.sync() {
             // What failed must not be left beside the mail that it was to replace.
-            let _ = rustix::fs::unlinkat(dir, OsStr::from_bytes(&name), AtFlags::empty());
+            let _ = rustix::fs::unlinkat(dir, OsStr::from_bytes(name), AtFlags::empty());
             return Err(error);
         }
-        Ok(name)
+        Ok(())
     }
 }
 
@@ -126,6 +138,17 @@ impl Withdrawn {
         let path = || dir.path().join(OsStr::from_bytes(name));
         rename_new(dir, name, &tmp, base.as_bytes()).map_err(|errno| Error::io("cannot take away", path())(errno))?;
         Ok(Withdrawn { tmp, base, is_gone: false })
+    }
+
+    /// What it is, now that nobody else reaches it.
+    pub fn stat(&self) -> Result<Stat, Errno> {
+        rustix::fs::statat(&self.tmp, &self.base, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// Removes it, and says if that cannot be.
+    pub fn remove(mut self) -> Result<()> {
+        self.is_gone = true;
+        self.tmp.unlink(&self.base)
     }
 
     /// Puts it back. If that cannot be it stays in `tmp/`, for it may be the only one.

@@ -12,6 +12,7 @@ pub mod mime;
 pub mod name;
 pub mod short;
 pub mod summary;
+pub mod transfer;
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -2,6 +2,7 @@
 //! entered, and what else has happened in the folder is left to the next look.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::Instant;
 
 use rustix::io::Errno;
 
@@ -12,7 +13,7 @@ use crate::format::entry::Entry;
 use crate::format::status::Status;
 use crate::index::Entries;
 use crate::index::find::ByBase;
-use crate::index::publish::Writer;
+use crate::index::publish::{BATCH, Writer};
 use crate::lock::Lock;
 use crate::maildir::name::Name;
 use crate::maildir::{Maildir, Sub, open_mail};
@@ -28,13 +29,14 @@ pub(crate) struct Entering<'a> {
     entries: Entries,
     by_base: Option<ByBase>,
     looked_up: usize,
+    batch: Instant,
 }
 
 impl<'a> Entering<'a> {
     pub(crate) fn begin(folder: &'a Folder, lock: &'a Lock) -> Result<Entering<'a>> {
         let writer = Writer::new(folder.index_to_change()?, lock)?;
         let entries = writer.index().entries()?;
-        Ok(Entering { maildir: folder.maildir(), writer, entries, by_base: None, looked_up: 0 })
+        Ok(Entering { maildir: folder.maildir(), writer, entries, by_base: None, looked_up: 0, batch: Instant::now() })
     }
 
     /// The UID of a mail, which it has already if somebody else has been quicker. `None` if the mail is no longer there
@@ -83,6 +85,17 @@ impl<'a> Entering<'a> {
             by_base.find(base, &snapshot, &mut self.entries)?
         };
         slot.map(|slot| Ok((slot.uid()?, slot.inode()))).transpose()
+    }
+
+    /// Makes visible what was entered so far.
+    pub(crate) fn publish(&mut self) -> Result<()> {
+        self.writer.publish()?;
+        self.batch = Instant::now();
+        Ok(())
+    }
+
+    pub(crate) fn batch_is_full(&self) -> bool {
+        self.batch.elapsed() > BATCH
     }
 
     pub(crate) fn finish(self) -> Result<()> {

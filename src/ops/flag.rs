@@ -56,19 +56,42 @@ pub fn flag(
     told: &mut dyn FnMut(Option<&Owner>),
     progress: OnProgress<'_>,
 ) -> Result<Done> {
+    carry_out(folder, plan, told, progress, &mut |folder, edits, told, progress, outcome| {
+        if plan.dry_run {
+            rehearse(folder, edits, outcome)
+        } else {
+            rename(folder, edits, ("flag", plan.wait), told, progress, outcome)
+        }
+    })
+}
+
+/// Does something to messages that were found, and says in the outcome what came of each.
+pub(crate) type Work<'w> =
+    dyn FnMut(&mut Folder, &[Edit], &mut dyn FnMut(Option<&Owner>), OnProgress<'_>, &mut Outcome) -> Result<()> + 'w;
+
+/// Finds the messages of a plan and has `work` done to them; once more, after a refresh, to those that were not where the
+/// index has them.
+pub(crate) fn carry_out(
+    folder: &mut Folder,
+    plan: &Plan<'_>,
+    told: &mut dyn FnMut(Option<&Owner>),
+    progress: OnProgress<'_>,
+    work: &mut Work<'_>,
+) -> Result<Done> {
     folder.complete_index()?;
     let mut done = Done::default();
-    match flag_all(folder, plan, told, progress, &mut done) {
+    match find_and_do(folder, plan, told, progress, work, &mut done) {
         Err(error) if done.messages.is_empty() && done.failed.is_empty() => Err(error),
         ended => Ok(Done { stopped: ended.err(), ..done }),
     }
 }
 
-fn flag_all(
+fn find_and_do(
     folder: &mut Folder,
     plan: &Plan<'_>,
     told: &mut dyn FnMut(Option<&Owner>),
     progress: OnProgress<'_>,
+    work: &mut Work<'_>,
     done: &mut Done,
 ) -> Result<()> {
     let mut wanted: Vec<_> = plan.changes.iter().collect();
@@ -80,16 +103,12 @@ fn flag_all(
         let (mut found, unknown) = find(folder, &wanted, &mut done.failed)?;
         edits.append(&mut found);
         let mut outcome = Outcome::default();
-        let renamed = if plan.dry_run {
-            rehearse(folder, &edits, &mut outcome)
-        } else {
-            rename(folder, &edits, ("flag", plan.wait), told, progress, &mut outcome)
-        };
+        let worked = work(folder, &edits, told, progress, &mut outcome);
         done.messages.extend(outcome.messages);
         let (moved, failed): (Vec<_>, Vec<_>) =
             outcome.failed.into_iter().partition(|(_, error)| may_be_elsewhere(error));
         done.failed.extend(failed.into_iter().map(|(_, error)| error));
-        renamed?;
+        worked?;
         if done.refreshed.is_some() || outcome.interrupted || (moved.is_empty() && unknown.is_empty()) {
             done.failed.extend(moved.into_iter().map(|(_, error)| error));
             done.failed.extend(unknown.into_iter().map(|(_, error)| error));

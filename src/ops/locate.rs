@@ -103,7 +103,7 @@ pub fn by_folder(
 
 /// Whether a mail that was not found may be in the folder all the same, so that a refresh finds it.
 pub(crate) fn may_be_elsewhere(error: &Error) -> bool {
-    matches!(error, Error::NoMessage { .. } | Error::OtherMail { .. })
+    matches!(error, Error::NoMessage { .. } | Error::OtherMail { .. } | Error::Changed { .. })
 }
 
 /// Finds the messages that a user names, in one snapshot.

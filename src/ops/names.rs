@@ -201,6 +201,18 @@ impl Wanted {
         Error::NoMessage { path: maildir.path().to_path_buf(), wanted }
     }
 
+    /// Whether nothing about a file is other than when it was indexed: for what cannot be undone.
+    pub fn is_unchanged(&self, stat: &Stat) -> bool {
+        let Wanted { status, inode, size, received_ns, .. } = self;
+        if status.has(Status::UNREADABLE) {
+            return stat.st_ino == *inode;
+        }
+        if status.has(Status::EMPTY) {
+            return stat.st_ino == *inode && stat.st_size == 0;
+        }
+        stat.st_ino == *inode && stat.st_size as u64 == *size && is_same_time(*received_ns, mtime_ns(stat))
+    }
+
     /// Whether a file is the mail that was indexed: the same size, and the same inode or time of delivery.
     pub fn is(&self, stat: &Stat) -> bool {
         // Nothing is known of a mail that could not be read, or had no bytes yet, but where it was.

@@ -86,6 +86,22 @@ pub fn rename(
     progress: OnProgress<'_>,
     outcome: &mut Outcome,
 ) -> Result<()> {
+    under_lock(folder, edits, (reason, wait), told, progress, outcome, &|session, edit| session.edit(edit))
+}
+
+/// What is done to one message.
+pub(crate) type Work<'w> = dyn Fn(&mut Session<'_>, &Edit) -> Result<Step> + 'w;
+
+/// Does something to each message under the lock, and so that others can have that in between.
+pub(crate) fn under_lock(
+    folder: &Folder,
+    edits: &[Edit],
+    (reason, wait): (&str, Wait),
+    told: &mut dyn FnMut(Option<&Owner>),
+    progress: OnProgress<'_>,
+    outcome: &mut Outcome,
+    work: &Work<'_>,
+) -> Result<()> {
     let mut left = edits;
     while !left.is_empty() && !outcome.interrupted {
         let lock = folder.lock(reason, wait, told)?;
@@ -99,7 +115,7 @@ pub fn rename(
                 outcome.interrupted = true;
                 break;
             }
-            outcome.take(edit, session.edit(edit));
+            outcome.take(edit, work(&mut session, edit));
             left = rest;
             is_asked = session.batch_is_full() && session.publish().and_then(|()| lock.is_asked())?;
         }
@@ -111,6 +127,14 @@ pub fn rename(
 
 /// What [`rename`] would do.
 pub fn rehearse(folder: &mut Folder, edits: &[Edit], outcome: &mut Outcome) -> Result<()> {
+    rehearse_with(folder, edits, outcome, &step)
+}
+
+/// What would be done to a file; `None` if it is another mail.
+pub(crate) type Look<'l> = dyn Fn(&Maildir, &Dirs, &Wanted, &Edit, Sub, &[u8]) -> Result<Option<Step>> + 'l;
+
+/// Looks for the file of each message, and at what would be done to it.
+pub(crate) fn rehearse_with(folder: &mut Folder, edits: &[Edit], outcome: &mut Outcome, look: &Look<'_>) -> Result<()> {
     let maildir = std::sync::Arc::clone(folder.maildir());
     let snapshot = folder.complete_index()?.snapshot()?;
     let mut entries = snapshot.index().entries()?;
@@ -118,7 +142,7 @@ pub fn rehearse(folder: &mut Folder, edits: &[Edit], outcome: &mut Outcome) -> R
     for edit in edits {
         let slot = snapshot.find_uid(edit.uid)?;
         let step = wanted(slot, None, &mut entries, &maildir, edit.uid).and_then(|(_, _, wanted)| {
-            names.reach(&maildir, &wanted, |dirs, sub, name| step(&maildir, dirs, &wanted, edit, sub, name))
+            names.reach(&maildir, &wanted, |dirs, sub, name| look(&maildir, dirs, &wanted, edit, sub, name))
         });
         outcome.take(edit, step);
     }
@@ -126,11 +150,11 @@ pub fn rehearse(folder: &mut Folder, edits: &[Edit], outcome: &mut Outcome) -> R
 }
 
 /// The index, open for writing, under the lock.
-struct Session<'a> {
-    maildir: &'a Maildir,
+pub(crate) struct Session<'a> {
+    pub(crate) maildir: &'a Maildir,
     writer: Writer<'a>,
     entries: Entries,
-    names: Names,
+    pub(crate) names: Names,
     /// What the next publish will store.
     pending: HashMap<SlotNo, Status>,
     batch: Instant,
@@ -149,10 +173,22 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn edit(&mut self, edit: &Edit) -> Result<Step> {
-        let Session { maildir, writer, entries, names, pending, .. } = self;
+    /// A live message, and what its file must be.
+    pub(crate) fn wanted(&mut self, edit: &Edit) -> Result<(SlotNo, Status, Wanted)> {
+        let Session { maildir, writer, entries, pending, .. } = self;
         let slot = writer.snapshot()?.find_uid(edit.uid)?;
-        let (no, status, wanted) = wanted(slot, Some(pending), entries, maildir, edit.uid)?;
+        wanted(slot, Some(pending), entries, maildir, edit.uid)
+    }
+
+    /// What the next publish stores of a message.
+    pub(crate) fn change(&mut self, no: SlotNo, status: Status) {
+        self.writer.set_status(no, status);
+        self.pending.insert(no, status);
+    }
+
+    fn edit(&mut self, edit: &Edit) -> Result<Step> {
+        let (no, status, wanted) = self.wanted(edit)?;
+        let Session { maildir, names, .. } = self;
         let step = names.reach(maildir, &wanted, |dirs, sub, name| {
             let step = step(maildir, dirs, &wanted, edit, sub, name)?;
             step.map(|step| step.take(maildir, dirs).map(|()| step)).transpose()
@@ -161,8 +197,7 @@ impl<'a> Session<'a> {
         let kept = Status::UNREADABLE.with(Status::EMPTY);
         let after = Status::of_name(*sub, &Name::parse(name)).with(status.only(kept));
         if after != status {
-            self.writer.set_status(no, after);
-            self.pending.insert(no, after);
+            self.change(no, after);
         }
         Ok(step)
     }
@@ -204,7 +239,7 @@ fn wanted(
 }
 
 /// A mail's name, and the one that it is to get.
-struct Step {
+pub(crate) struct Step {
     from: (Sub, Vec<u8>),
     to: (Sub, Vec<u8>),
 }
@@ -229,6 +264,11 @@ fn step(maildir: &Maildir, dirs: &Dirs, wanted: &Wanted, edit: &Edit, sub: Sub, 
 }
 
 impl Step {
+    /// Of a mail whose name does not change.
+    pub(crate) fn staying(sub: Sub, name: &[u8]) -> Step {
+        Step { from: (sub, name.to_vec()), to: (sub, name.to_vec()) }
+    }
+
     /// Renames the mail, unless it has that name already.
     fn take(&self, maildir: &Maildir, dirs: &Dirs) -> Result<()> {
         let Step { from: (from_sub, from), to: (to_sub, to) } = self;

@@ -8,7 +8,6 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
 
@@ -22,6 +21,7 @@ use crate::index::publish::Writer;
 use crate::lock::{Owner, Wait};
 use crate::maildir::draft::{Draft, TMP, Withdrawn, rename_new};
 use crate::maildir::name::Name;
+use crate::maildir::transfer::received;
 use crate::maildir::{Maildir, Sub};
 use crate::ops::build::{OnProgress, Options, Progress, Report, build};
 use crate::ops::list::message;
@@ -204,11 +204,4 @@ fn look(maildir: &Maildir, dirs: &Dirs, wanted: &Wanted, sub: Sub, name: &[u8]) 
 
 fn open<'d>(maildir: &Maildir, dirs: &'d Dirs, sub: Sub) -> Result<&'d Dir> {
     dirs.get(sub).map_err(Error::io("cannot open", maildir.path().join(sub.as_str())))
-}
-
-/// The time of delivery.
-fn received(stat: &Stat) -> SystemTime {
-    let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
-    let whole = if stat.st_mtime < 0 { SystemTime::UNIX_EPOCH - seconds } else { SystemTime::UNIX_EPOCH + seconds };
-    whole + Duration::from_nanos(stat.st_mtime_nsec)
 }

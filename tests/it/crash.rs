@@ -332,6 +332,18 @@ fn delivered(before: &Files, after: &Files) -> Result<(), String> {
     if came <= 1 { untouched(before, &after) } else { Err(format!("{came} times: {after:?}")) }
 }
 
+/// Mail 3 is there, or gone; nothing else has changed. In tmp/ may be left what was to go.
+fn expunged(before: &Files, after: &Files) -> Result<(), String> {
+    let old = mail("mail 3").into_bytes();
+    let without = |files: &Files| -> Files {
+        files.iter().filter(|(_, (text, ..))| *text != old).map(|(path, file)| (path.clone(), file.clone())).collect()
+    };
+    untouched(&without(before), &without(after))
+}
+
+const EXPUNGE: Sweep =
+    Sweep { name: "expunge", folder: built, command: &["expunge", "3"], mail: expunged, left: Left::SomeOfIt, step: 1 };
+
 const DELIVER: Sweep =
     Sweep { name: "deliver", folder: built, command: &["deliver"], mail: delivered, left: Left::SomeOfIt, step: 1 };
 
@@ -364,6 +376,7 @@ sweeps! {
     repair_of_a_lost_file_killed_at_every_call, repair_of_a_lost_file_killed_at_stores: REPAIR_LOST;
     compaction_killed_at_every_call, compaction_killed_at_every_store: COMPACT;
     replace_killed_at_every_call, replace_killed_at_every_store: REPLACE;
+    expunge_killed_at_every_call, expunge_killed_at_every_store: EXPUNGE;
     delivery_killed_at_every_call, delivery_killed_at_every_store: DELIVER;
     flag_killed_at_every_call, flag_killed_at_every_store: FLAG;
     flags_of_many_killed_at_every_call, flags_of_many_killed_at_stores: FLAG_MANY;

@@ -219,23 +219,7 @@ impl Sweep {
         let mut command = under_strace(&place.mailbox.command(self.command), log.path(), None);
         place.mailbox.finish(command.stdin(input(&place.mailbox))).ok();
         let log = fs::read_to_string(log.path()).expect("read the log of strace");
-        let main_thread = log.split_whitespace().next().expect("a thread id");
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut points = Vec::new();
-        for line in log.lines() {
-            let Some((thread, call)) = line.split_once(char::is_whitespace) else { continue };
-            let Some((name, arguments)) = call.trim_start().split_once('(') else { continue };
-            if thread != main_thread || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-                continue;
-            }
-            let nth = counts.entry(name).or_default();
-            *nth += 1;
-            let opens = matches!(name, "open" | "openat");
-            if !opens || arguments.contains("O_CREAT") || arguments.contains("O_TMPFILE") {
-                points.push((name.to_string(), *nth));
-            }
-        }
-        points
+        changing_calls(&log)
     }
 
     /// One folder, one kill or two. Returns how many there were.
@@ -319,6 +303,27 @@ pub fn kill(mailbox: &Mailbox, arguments: &[&str], at: &Kill) -> Result<bool, St
         (_, Some(3)) if told && matches!(at, Kill::Error(..)) => Ok(true),
         _ => Err(format!("{command:?} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr))),
     }
+}
+
+/// The calls in a log of strace that change something, each with its number among those of its name.
+pub fn changing_calls(log: &str) -> Vec<(String, usize)> {
+    let main_thread = log.split_whitespace().next().expect("a thread id");
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut points = Vec::new();
+    for line in log.lines() {
+        let Some((thread, call)) = line.split_once(char::is_whitespace) else { continue };
+        let Some((name, arguments)) = call.trim_start().split_once('(') else { continue };
+        if thread != main_thread || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            continue;
+        }
+        let nth = counts.entry(name).or_default();
+        *nth += 1;
+        let opens = matches!(name, "open" | "openat");
+        if !opens || arguments.contains("O_CREAT") || arguments.contains("O_TMPFILE") {
+            points.push((name.to_string(), *nth));
+        }
+    }
+    points
 }
 
 /// The same command under strace.

@@ -1,0 +1,441 @@
+//! `maildex move` and `copy`: the mail is in the folder that it was to get to, as it was, and known to both indexes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::flag::indexed;
+use crate::mailbox::{Mailbox, Run, figures, forbidden, installed, long, mail, maildex, skipped};
+use crate::sweep::{STRACE, changing_calls, strace_works, under_strace};
+
+/// Two folders beside each other, and what runs maildex on them.
+struct Two {
+    mail: Mailbox,
+    dest: PathBuf,
+}
+
+impl Two {
+    fn new(mails: usize) -> Two {
+        let two = Two::around(indexed(mails));
+        two.run(&["build"], &two.dest).ok();
+        two
+    }
+
+    /// The other folder has no index.
+    fn around(mail: Mailbox) -> Two {
+        let dest = mail.path().with_file_name("dest");
+        for sub in ["cur", "new", "tmp"] {
+            fs::create_dir_all(dest.join(sub)).expect("mkdir");
+        }
+        let past = std::time::SystemTime::now() - Duration::from_hours(1);
+        let folder = fs::File::open(&dest).expect("open the folder");
+        folder.set_times(fs::FileTimes::new().set_modified(past)).expect("set the folder's mtime");
+        Two { mail, dest }
+    }
+
+    fn dest(&self) -> &str {
+        self.dest.to_str().expect("a path")
+    }
+
+    /// `maildex VERB FOLDER ...`
+    fn run(&self, words: &[&str], folder: &Path) -> Run {
+        self.mail.finish(Command::new(maildex()).arg(words[0]).arg(folder).args(&words[1..]))
+    }
+
+    fn relocate(&self, verb: &str, messages: &[&str]) -> Run {
+        self.mail.run([&[verb, self.dest()], messages].concat())
+    }
+
+    fn in_dest(&self) -> Vec<String> {
+        files(&self.dest)
+    }
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let of = |sub: &'static str| {
+        let entries = fs::read_dir(folder.join(sub)).expect("list");
+        entries.map(move |entry| format!("{sub}/{}", entry.expect("an entry").file_name().to_str().expect("UTF-8")))
+    };
+    let mut files: Vec<_> = ["new", "cur", "tmp"].into_iter().flat_map(of).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_moved_mail_is_in_the_other_folder_as_it_was() {
+    let two = Two::new(3);
+    let before = fs::metadata(two.mail.file("cur/2.host:2,")).expect("stat");
+    let run = two.relocate("move", &["2"]).ok().silent();
+    assert_eq!(run.text(), format!("1\t{}\n", two.dest.join("cur/2.host:2,").display()));
+    let after = fs::metadata(two.dest.join("cur/2.host:2,")).expect("stat");
+    assert_eq!((before.ino(), before.modified().expect("mtime")), (after.ino(), after.modified().expect("mtime")));
+    two.mail.assert_files(["cur/1.host:2,", "cur/3.host:2,"]);
+    two.mail.run(["list", "--no-refresh", "--uids"]).ok().stdout("1\n3\n");
+    two.run(&["list", "--no-refresh", "--uids"], &two.dest).ok().stdout("1\n");
+    two.run(&["check"], &two.dest).ok();
+    two.mail.assert_sound();
+}
+
+#[test]
+fn a_copy_is_a_file_of_its_own() {
+    let two = Two::new(2);
+    two.relocate("copy", &["1:2"]).ok().silent();
+    assert_eq!(two.in_dest(), ["cur/1.host:2,", "cur/2.host:2,"]);
+    for name in ["cur/1.host:2,", "cur/2.host:2,"] {
+        let (one, other) = (two.mail.file(name), two.dest.join(name));
+        let of = |path: &Path| fs::metadata(path).expect("stat");
+        assert_ne!(of(&one).ino(), of(&other).ino());
+        assert_eq!(of(&one).nlink(), 1);
+        assert_eq!(of(&one).modified().expect("mtime"), of(&other).modified().expect("mtime"));
+        assert_eq!(fs::read(one).expect("read"), fs::read(other).expect("read"));
+    }
+    // A second copy is another mail, with another name.
+    two.relocate("copy", &["1"]).ok();
+    assert_eq!(two.in_dest().len(), 3);
+    two.run(&["list", "--no-refresh", "--uids"], &two.dest).ok().stdout("1\n2\n3\n");
+    two.mail.run(["list", "--no-refresh", "--uids"]).ok().stdout("1\n2\n");
+    two.run(&["check"], &two.dest).ok();
+    two.mail.assert_sound();
+}
+
+#[test]
+fn names_keep_what_is_the_mails_and_lose_what_is_the_folders() {
+    let mail = Mailbox::new()
+        .message("cur/1.host,S=10,W=11,U=5,FMD5=0123:2,FS", mail("mail 1"))
+        .message("new/2.host,U=6", self::mail("mail 2"))
+        .message("cur/3.host:1,odd", self::mail("mail 3"));
+    mail.run(["build"]).ok();
+    let two = Two::around(mail);
+    two.relocate("move", &["1:*"]).ok().silent();
+    assert_eq!(two.in_dest(), ["cur/1.host,S=10,W=11:2,FS", "cur/3.host:1,odd", "new/2.host"]);
+    two.mail.assert_files([""; 0]);
+    two.mail.assert_sound();
+}
+
+#[test]
+fn keywords_go_by_their_names() {
+    let mail =
+        Mailbox::new().message("cur/1.host:2,Sab", mail("mail 1")).message("cur/2.host:2,c", self::mail("mail 2"));
+    mail.run(["build"]).ok();
+    let two = Two::around(mail);
+    two.relocate("copy", &["1"]).ok().silent();
+    fs::write(two.mail.file("dovecot-keywords"), "0 red\n1 blue\n2 lost\n").expect("write");
+    two.relocate("copy", &["1"]).ok().stderr_has("letters of keywords were kept");
+    fs::write(two.dest.join("dovecot-keywords"), "0 green\n1 red\n25 blue\n").expect("write");
+    let run = two.relocate("copy", &["1:2", "--json"]).ok().stderr_has("left out: lost");
+    let flags: Vec<_> = run.json().iter().map(|record| record["flags"].as_str().expect("flags").to_string()).collect();
+    assert_eq!(flags, ["Sbz", ""]);
+    assert_eq!(run.json()[0]["keywords"], serde_json::json!(["red", "blue"]));
+    two.mail.assert_sound();
+}
+
+#[test]
+fn a_folder_can_be_made_and_needs_no_index() {
+    let mail = indexed(2);
+    let two = Two { dest: mail.path().join(".New"), mail };
+    two.relocate("move", &["1"]).fails_with(3).stderr_has(".New");
+    two.relocate("move", &["1", "--create", "--dry-run"]).fails_with(3);
+    let run = two.relocate("move", &["1", "--create"]).ok().silent();
+    assert!(run.text().starts_with("-\t"), "{run}");
+    assert_eq!(two.in_dest(), ["cur/1.host:2,"]);
+    let mode = |path: PathBuf| fs::metadata(path).expect("stat").mode();
+    for sub in ["", "cur", "new", "tmp"] {
+        assert_eq!(mode(two.mail.path().join(sub)), mode(two.dest.join(sub)), "{sub}");
+    }
+    assert!(!two.dest.join("maildex.offsets").exists());
+    two.mail.assert_sound();
+}
+
+#[test]
+fn what_makes_no_sense_is_wrong_usage_and_does_nothing() {
+    let two = Two::new(2);
+    let inside = two.mail.path();
+    let inside = inside.to_str().expect("a path");
+    for verb in ["move", "copy"] {
+        two.mail.run([verb, inside, "1"]).fails_with(2).stderr_has("in this folder already");
+        two.mail.run([verb, two.dest()]).fails_with(2).stderr_has("MSG is missing");
+        two.mail.run([verb, two.dest(), "--query"]).fails_with(2);
+        two.mail.run([verb, two.dest(), "--query", ""]).fails_with(2);
+        two.relocate(verb, &["7"]).fails_with(4).stderr_has("no message with UID 7");
+    }
+    assert_eq!(two.in_dest(), Vec::<String>::new());
+    assert_eq!(two.mail.mails().len(), 2);
+    two.mail.assert_sound();
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done() {
+    let two = Two::new(2);
+    let run = two.relocate("move", &["1:2", "--dry-run"]).ok().silent();
+    assert_eq!(run.text().lines().count(), 2);
+    assert!(run.text().contains("dest/cur/1.host:2,"), "{run}");
+    assert_eq!(two.in_dest(), Vec::<String>::new());
+    assert_eq!(two.mail.mails().len(), 2);
+}
+
+#[test]
+fn paths_of_many_folders_go_to_one() {
+    let two = Two::new(3);
+    let root = two.mail.path().parent().expect("it has one").to_path_buf();
+    let list = format!("{}\n{}\n", two.mail.file("cur/1.host:2,").display(), two.mail.file("cur/3.host:2,").display());
+    let path = root.join("list");
+    fs::write(&path, list).expect("write");
+    let mut command = Command::new(maildex());
+    command.arg("move").arg("-r").arg(&root).arg(&two.dest).arg("-").stdin(fs::File::open(path).expect("open"));
+    two.mail.finish(&mut command).ok().silent();
+    assert_eq!(two.in_dest(), ["cur/1.host:2,", "cur/3.host:2,"]);
+    two.mail.assert_sound();
+}
+
+/// A file system of its own for the other folder.
+#[test]
+fn to_another_file_system_it_is_copied_and_then_removed() {
+    let elsewhere = Path::new("/dev/shm");
+    let mail = indexed(3);
+    let dev = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+    if dev(elsewhere).is_none() || dev(elsewhere) == dev(&mail.path()) {
+        return forbidden("a move to another file system", "have /dev/shm on a file system of its own");
+    }
+    let place = tempfile::tempdir_in(elsewhere).expect("a directory");
+    let two = Two { dest: place.path().join("dest"), mail };
+    let before = fs::metadata(two.mail.file("cur/1.host:2,")).expect("stat");
+    two.relocate("move", &["1", "--create"]).ok().silent();
+    let after = fs::metadata(two.dest.join("cur/1.host:2,")).expect("stat");
+    assert_eq!(before.modified().expect("mtime"), after.modified().expect("mtime"));
+    assert_eq!(before.mode(), after.mode());
+    assert_eq!(two.in_dest(), ["cur/1.host:2,"]);
+    assert_eq!(files(&two.mail.path()), ["cur/2.host:2,", "cur/3.host:2,"]);
+    two.mail.run(["list", "--no-refresh", "--uids"]).ok().stdout("2\n3\n");
+    two.mail.assert_sound();
+}
+
+/// All mail of both folders, by subject.
+fn subjects(two: &Two) -> BTreeMap<String, usize> {
+    let mut subjects = BTreeMap::new();
+    for folder in [&two.mail.path(), &two.dest] {
+        for name in files(folder) {
+            let text = fs::read_to_string(folder.join(name)).expect("read");
+            let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ")).expect("a subject").to_string();
+            *subjects.entry(subject).or_insert(0) += 1;
+        }
+    }
+    subjects
+}
+
+#[test]
+fn to_and_fro_nothing_is_lost_and_nobody_waits_for_ever() {
+    let two = Two::around(Mailbox::in_memory().messages(40));
+    two.mail.run(["build"]).ok();
+    two.run(&["build"], &two.dest).ok();
+    let time = Duration::from_secs(if long() { 30 } else { 1 });
+    let begun = Instant::now();
+    let moves = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let (two, moves) = (&two, &moves);
+            scope.spawn(move || {
+                let (from, to) =
+                    if n % 2 == 0 { (two.mail.path(), two.dest.clone()) } else { (two.dest.clone(), two.mail.path()) };
+                while begun.elapsed() < time {
+                    let mut command = Command::new(maildex());
+                    command.arg("move").arg(&from).arg(&to).args(["--query", "all"]).stderr(Stdio::piped());
+                    let run = two.mail.finish(&mut command);
+                    // Others may have taken a mail away under its hands.
+                    assert!(matches!(run.code(), Some(0 | 4)), "{run}");
+                    moves.fetch_add(run.text().lines().count(), std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let expected: BTreeMap<_, _> = (1..=40).map(|n| (format!("mail {n}"), 1)).collect();
+    assert_eq!(subjects(&two), expected);
+    for folder in [&two.mail.path(), &two.dest] {
+        two.run(&["build"], folder).ok();
+        two.run(&["check"], folder).ok();
+        let mails = files(folder).len();
+        two.run(&["count"], folder).ok().stdout(format!("{mails}\n"));
+    }
+    figures(&format!(
+        "move to and fro by 4 processes: {} moves in {:?}, none lost",
+        moves.into_inner(),
+        begun.elapsed()
+    ));
+}
+
+#[test]
+fn mbsync_accepts_both_folders_after_a_move() {
+    if !installed("mbsync") {
+        return skipped("mbsync after a move", "install isync");
+    }
+    let two = Two::around(Mailbox::new().messages(3));
+    let base = two.mail.path().parent().expect("it has one").to_path_buf();
+    let config = format!(
+        "MaildirStore near\nPath {0}/near/\nInbox {0}/near/INBOX\n\nMaildirStore far\nPath {0}/far/\nInbox {0}/far/INBOX\n\n\
+         Channel c\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSync All\nSyncState *\n",
+        base.display()
+    );
+    fs::write(base.join("rc"), config).expect("write");
+    fs::create_dir_all(base.join("near")).expect("mkdir");
+    fs::create_dir_all(base.join("far")).expect("mkdir");
+    fs::rename(two.mail.path(), base.join("near/one")).expect("rename");
+    fs::rename(&two.dest, base.join("near/two")).expect("rename");
+    for folder in ["near/INBOX", "far/INBOX"] {
+        for sub in ["cur", "new", "tmp"] {
+            fs::create_dir_all(base.join(folder).join(sub)).expect("mkdir");
+        }
+    }
+    let sync =
+        || two.mail.finish(Command::new("mbsync").arg("-c").arg(base.join("rc")).arg("-a").env("HOME", &base)).ok();
+    sync();
+    let (one, two_) = (base.join("near/one"), base.join("near/two"));
+    assert!(files(&one).iter().all(|name| name.contains(",U=")), "mbsync has given its numbers: {:?}", files(&one));
+    two.run(&["build"], &one).ok();
+    let mut command = Command::new(maildex());
+    two.mail.finish(command.arg("move").arg(&one).arg(&two_).arg("2")).ok();
+    assert!(files(&two_).iter().all(|name| !name.contains(",U=")), "{:?}", files(&two_));
+    let run = sync();
+    assert!(!run.errors().contains("UIDs") && !run.errors().contains("duplicate"), "{run}");
+    sync();
+    let count = |folder: &str| files(&base.join(folder)).len();
+    assert_eq!([count("near/one"), count("far/one"), count("near/two"), count("far/two")], [2, 2, 1, 1]);
+    two.run(&["build"], &one).ok();
+    two.run(&["check"], &one).ok();
+}
+
+#[test]
+fn notmuch_names_mail_in_many_folders_for_flag() {
+    if !installed("notmuch") {
+        return skipped("notmuch search | flag -r", "install notmuch");
+    }
+    let two = Two::new(3);
+    two.relocate("move", &["2"]).ok();
+    let base = two.mail.path().parent().expect("it has one").to_path_buf();
+    let config = base.join("notmuch-config");
+    let text = format!(
+        "[database]\npath={}\n[user]\nname=a\nprimary_email=a@b\n[maildir]\nsynchronize_flags=false\n",
+        base.display()
+    );
+    fs::write(&config, text).expect("write");
+    let script = "notmuch new --quiet && notmuch search --output=files subject:mail | \"$0\" flag -r \"$1\" +S -";
+    let mut sh = Command::new("sh");
+    sh.args(["-c", script]).arg(maildex()).arg(&base).env("NOTMUCH_CONFIG", &config).env("HOME", &base);
+    two.mail.finish(&mut sh).ok();
+    two.mail.assert_files(["cur/1.host:2,S", "cur/3.host:2,S"]);
+    assert_eq!(two.in_dest(), ["cur/2.host:2,S"]);
+    two.mail.assert_sound();
+}
+
+/// All mail is in at least one of the folders, and in no more than one where a rename moves it; each folder is indexed as it
+/// is, and no UID stands for another mail than before.
+fn is_right(two: &Two, before: &BTreeMap<u64, String>, may_be_twice: bool) -> Result<(), String> {
+    let numbers = |folder: &Path| {
+        let run = two.run(&["list", "--json"], folder).ok();
+        let number = |record: &serde_json::Value| {
+            (record["uid"].as_u64().expect("a UID"), record["subject"].as_str().expect("a subject").to_string())
+        };
+        run.json().iter().map(number).collect::<BTreeMap<_, _>>()
+    };
+    let mut found = BTreeMap::new();
+    for folder in [&two.mail.path(), &two.dest] {
+        let names = files(folder);
+        let names = names.iter().filter(|name| !name.starts_with("tmp/"));
+        let texts = names.map(|name| fs::read_to_string(folder.join(name)).expect("read"));
+        texts.for_each(|text| *found.entry(text).or_insert(0) += 1);
+        two.run(&["build"], folder).ok();
+        two.run(&["check"], folder).ok();
+        let mails = files(folder).iter().filter(|name| !name.starts_with("tmp/")).count();
+        two.run(&["count"], folder).ok().stdout(format!("{mails}\n"));
+    }
+    let expected: BTreeMap<_, _> = (1..=5).map(|n| (mail(&format!("mail {n}")), 1)).collect();
+    if !found.keys().eq(expected.keys()) || (!may_be_twice && found != expected) {
+        return Err(format!("mail: {found:#?}"));
+    }
+    let now = numbers(&two.mail.path());
+    match now.iter().find(|(uid, subject)| before.get(uid).is_some_and(|before| before != *subject)) {
+        Some(wrong) => Err(format!("WRONG UID: {wrong:?}, before: {before:?}")),
+        None => Ok(()),
+    }
+}
+
+/// Kills `move` at every call and every store. The other folder is in `place`.
+/// Of the steps only every so-manieth is tried, but with `MAILDEX_LONG=1` all.
+fn sweep(what: &str, place: &Path, may_be_twice: bool, step: usize) {
+    if !strace_works() {
+        return skipped("kill sweep of move", STRACE);
+    }
+    let start = || {
+        let mail = Mailbox::in_memory().messages(4);
+        mail.run(["build"]).ok();
+        let inner = tempfile::tempdir_in(place).expect("a directory");
+        let two = Two { dest: inner.path().join("dest"), mail };
+        fs::create_dir(&two.dest).expect("mkdir");
+        for sub in ["cur", "new", "tmp"] {
+            fs::create_dir(two.dest.join(sub)).expect("mkdir");
+        }
+        fs::write(two.dest.join("cur/5.host:2,"), self::mail("mail 5")).expect("write");
+        two.run(&["build"], &two.dest).ok();
+        (two, inner)
+    };
+    let command = |two: &Two| two.mail.command(["move", two.dest(), "2:3"]);
+    let before: BTreeMap<_, _> = (1..=4).map(|n| (n, format!("mail {n}"))).collect();
+    let (two, _inner) = start();
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    two.mail.finish(&mut under_strace(&command(&two), log.path(), None)).ok();
+    let calls = changing_calls(&fs::read_to_string(log.path()).expect("read"));
+    assert!(calls.len() > 15, "{calls:?}");
+    let (mut killed, mut failures) = (0, Vec::new());
+    let mut judge = |two: &Two, at: String| {
+        let mut failed = is_right(two, &before, may_be_twice).err();
+        // Once more, as a person does.
+        let _ = two.mail.finish(&mut command(two));
+        failed = failed.or_else(|| is_right(two, &before, may_be_twice).err());
+        failures.extend(failed.map(|why| format!("{at}: {why}")));
+    };
+    let step = if long() { 1 } else { step };
+    for (name, nth) in calls.iter().step_by(step) {
+        let (two, _inner) = start();
+        let inject = format!("inject={name}:signal=KILL:when={nth}");
+        let run = two.mail.finish(&mut under_strace(&command(&two), "/dev/null".as_ref(), Some(&inject)));
+        killed += usize::from(run.code().is_none());
+        judge(&two, inject);
+    }
+    let of_calls = killed;
+    for nth in (1..).step_by(step) {
+        let (two, _inner) = start();
+        let run = two.mail.finish(command(&two).env("MAILDEX_KILL_AT", nth.to_string()));
+        if run.code() == Some(0) {
+            assert!(nth > 8, "the program under test was built without the feature failpoints");
+            break;
+        }
+        killed += 1;
+        judge(&two, format!("store {nth}"));
+    }
+    let wrong = failures.iter().filter(|why| why.contains("WRONG UID")).count();
+    figures(&format!(
+        "kill sweep {what}: {of_calls} kills at {} calls, {} at stores, {} failures, {wrong} wrong UIDs",
+        calls.len(),
+        killed - of_calls,
+        failures.len()
+    ));
+    assert!(failures.is_empty(), "{} failures, the first:\n{}", failures.len(), failures[0]);
+    assert_eq!(of_calls, calls.len().div_ceil(step), "each kill is one");
+}
+
+#[test]
+fn a_move_that_is_killed_at_any_step_leaves_each_mail_once() {
+    let place = Mailbox::in_memory();
+    sweep("move", &place.path(), false, 2);
+}
+
+#[test]
+fn a_move_to_another_file_system_that_is_killed_at_any_step_loses_nothing() {
+    let dev = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+    let place = std::env::temp_dir();
+    if dev(&place) == dev(&Mailbox::in_memory().path()) {
+        return forbidden("a move to another file system", "have /dev/shm on a file system of its own");
+    }
+    sweep("move to another file system", &place, true, 7);
+}
