@@ -128,7 +128,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand cat" -l no-refresh -d 'D
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand flag" -l root -d 'In FOLDER\'s place: take paths of mails in any folders below ROOT (-r ROOT)' -r -f -a "(__fish_complete_directories)"
-complete -c maildex -n "__fish_maildex_using_subcommand flag" -l query -d 'All messages that match; comes last and takes all words that follow' -r -f -a "all\t''
+complete -c maildex -n "__fish_maildex_using_subcommand flag" -l query -d 'All messages that match, see maildex help query; comes last and takes all words that follow' -r -f -a "all\t''
 answered\t''
 bcc\t''
 before\t''

@@ -69,7 +69,7 @@ pub struct Args {
     /// On standard input each MSG, or each SPEC and MSG, ends with a NUL
     #[arg(short = '0', long)]
     null: bool,
-    /// All messages that match; comes last and takes all words that follow
+    /// All messages that match, see maildex help query; comes last and takes all words that follow
     #[arg(long, value_name = "WORD", num_args = 1.., allow_hyphen_values = true, conflicts_with_all = ["messages", "root", "null"])]
     query: Option<Vec<String>>,
     /// Change nothing, and print what the names would be

@@ -59,7 +59,11 @@ fn write_all(dir: &Path, files: &[(String, Vec<u8>)], out: &mut Output) -> anyho
         let name = entry?.file_name();
         let is_made = files.iter().any(|(made, _)| name == **made);
         // Only what is named as our pages are.
-        if !is_made && name.to_str().is_some_and(|name| name.starts_with("maildex") && name.ends_with(".1")) {
+        if !is_made
+            && name
+                .to_str()
+                .is_some_and(|name| name.starts_with("maildex") && (name.ends_with(".1") || name.ends_with(".7")))
+        {
             let path = dir.join(name);
             fs::remove_file(&path).with_context(|| format!("{}: cannot remove", path.display()))?;
             out.line(format_args!("{} removed", path.display()))?;

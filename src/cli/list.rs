@@ -68,7 +68,7 @@ Examples:
 pub struct Args {
     /// Mail folder
     pub folder: PathBuf,
-    /// List only these: a UID set (3, 1:9,12, 100:*) or search keys such as unseen, flagged, new
+    /// List only these: a UID set (3, 1:9,12, 100:*) or search keys: unseen, from ann, since 7d; see maildex help query
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
     #[command(flatten)]

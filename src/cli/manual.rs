@@ -17,6 +17,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::exit::Exit;
+use crate::cli::help_query;
 
 /// maildex(1) without what is made from the definitions.
 const MAIN: &str = include_str!("manual.roff");
@@ -36,7 +37,9 @@ pub fn pages(command: &Command) -> Vec<(String, Vec<u8>)> {
     command.build();
     let mut pages = vec![main_page(&command)];
     add_pages(&command, &mut pages);
-    pages.into_iter().map(|(name, page)| (name + ".1", wrapped(&page).into_bytes())).collect()
+    let verbs = pages.into_iter().map(|(name, page)| (name + ".1", page));
+    let query = ("maildex-query.7".to_string(), query_page(help_query::TEXT));
+    verbs.chain([query]).map(|(name, page)| (name, wrapped(&page).into_bytes())).collect()
 }
 
 fn add_pages(command: &Command, pages: &mut Vec<(String, String)>) {
@@ -99,6 +102,47 @@ fn verb_page(verb: &Command) -> (String, String) {
     page += ".BR maildex (1)\n";
     (page_name(verb).into(), page)
 }
+
+/// maildex-query(7), from the text of `maildex help query`: paragraphs; headings, which end in a colon; and below these
+/// text indented by two, or terms, with what they mean in a column of its own.
+fn query_page(text: &str) -> String {
+    let (text, examples) = text.split_once("\nExamples:\n").expect("the text ends in examples");
+    let mut page = PREAMBLE.to_string();
+    page += &format!(".TH MAILDEX\\-QUERY 7 {DATE} \"maildex {}\" \"maildex manual\"\n", env!("CARGO_PKG_VERSION"));
+    page += ".SH NAME\nmaildex\\-query \\- which messages are meant\n.SH DESCRIPTION\n";
+    let plain = |text: &str| Roff::from(text).to_roff();
+    let column = " ".repeat(TERM);
+    let mut begin = ""; // what a line of text needs before it
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let is_alone = !line.starts_with(&column) && lines.peek().is_some_and(|next| next.starts_with(&column));
+        let (term, meaning) = match line.split_at_checked(TERM) {
+            Some((term, meaning)) if term.ends_with("  ") => (term.trim(), meaning),
+            _ if is_alone => (line.trim(), ""),
+            _ => ("", line.trim()),
+        };
+        match line.strip_suffix(':').filter(|_| !line.starts_with(' ') && !begin.is_empty()) {
+            _ if line.is_empty() => begin = ".PP\n",
+            Some(heading) => {
+                page.extend([".SS ", heading, "\n"]);
+                begin = "";
+            }
+            None if term.is_empty() => page.extend([std::mem::take(&mut begin), &plain(meaning)]),
+            None => {
+                let mut roff = Roff::new();
+                roff.control("TP", []).text([bold(term)]);
+                page += &roff.to_roff();
+                page += &if meaning.is_empty() { String::new() } else { plain(meaning) };
+                begin = "";
+            }
+        }
+    }
+    page += &self::examples(examples);
+    page + ".SH SEE ALSO\n.BR maildex (1),\n.BR maildex\\-list (1),\n.BR maildex\\-count (1),\n.BR maildex\\-flag (1)\n"
+}
+
+/// Width of the column of terms; one that is longer has a line of its own.
+const TERM: usize = 26;
 
 /// What may follow the name, as the definition spells it out or else made from the arguments.
 fn usages(verb: &Command, name: &str) -> Vec<String> {

@@ -17,6 +17,7 @@ mod expunge;
 mod flag;
 #[cfg(feature = "generate")]
 mod generate;
+mod help_query;
 mod hints;
 mod inc;
 mod json;
@@ -67,6 +68,7 @@ use terminal::Color;
 /// never refer to another mail.
 #[derive(Parser)]
 #[command(name = "maildex", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "What QUERY is: maildex help query")]
 struct Cli {
     /// Print results and errors only
     #[arg(short, long, global = true)]
@@ -114,6 +116,9 @@ enum Verb {
     #[command(hide = true)]
     LockGuard(lock::guard::Args),
     Demo(demo::Args),
+    /// For `maildex help query`.
+    #[command(hide = true)]
+    Query(help_query::Args),
     #[cfg(feature = "generate")]
     #[command(hide = true)]
     Generate(generate::Args),
@@ -146,6 +151,7 @@ impl Verb {
             Verb::Lock(args) => lock::run(args, out),
             Verb::LockGuard(args) => lock::guard::run(args, out),
             Verb::Demo(args) => demo::run(args, out),
+            Verb::Query(_) => help_query::run(out),
             #[cfg(feature = "generate")]
             Verb::Generate(args) => generate::run(args, out),
         }
@@ -177,6 +183,7 @@ impl Verb {
             Verb::Lock(args) => args.folder(),
             Verb::LockGuard(args) => &args.hold.folder,
             Verb::Demo(args) => &args.dir,
+            Verb::Query(_) => Path::new(""),
             #[cfg(feature = "generate")]
             Verb::Generate(args) => &args.dir,
         }

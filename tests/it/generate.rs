@@ -237,6 +237,8 @@ fn every_example_works_when_pasted() {
         commands.extend(examples(&help).into_iter().map(String::from));
     }
     assert!(commands.len() > 10, "{commands:?}");
+    let query = printed(Command::new(maildex()).args(["help", "query"]));
+    commands.extend(examples(&query).into_iter().map(String::from));
     let main = pages()["maildex.1"].replace("\\(ti", "~").replace("\\-", "-").replace("\\(aq", "'");
     let in_main = main.split(".EX\n").skip(1).filter_map(|rest| rest.split("\n.EE").next());
     commands.extend(in_main.map(String::from));

@@ -1,6 +1,9 @@
 //! The query language, as people and scripts meet it.
 
+use std::collections::BTreeSet;
 use std::process::Command;
+
+use maildex::query::parse::KEYS;
 
 use crate::mailbox::{Mailbox, Run, maildex};
 
@@ -106,4 +109,29 @@ fn what_is_wrong_is_named_with_its_place_and_a_way_out() {
     // Who leaves the folder out.
     let run = mail.finish(Command::new(maildex()).args(["list", "from", "ann"]).current_dir(mail.path()));
     run.fails_with(2).stderr_has("hint: FOLDER comes first: maildex list FOLDER from");
+}
+
+#[test]
+fn the_help_has_every_key_and_the_page_says_the_same() {
+    let run = |arguments: &[&str]| Mailbox::new().finish(Command::new(maildex()).args(arguments)).ok().silent().text();
+    let help = run(&["help", "query"]);
+    assert_eq!(run(&["query"]), help);
+    assert!(help.lines().all(|line| line.len() < 80 || line.contains("    maildex ")), "{help}");
+    let words: BTreeSet<&str> = help.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/maildex-query.7")).expect("a page");
+    for key in KEYS {
+        assert!(words.contains(key), "{key} is not in the help");
+        assert!(page.contains(key), "{key} is not in the page");
+    }
+    // All that is said, in the same order.
+    let bare = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+    let plain = page.replace("\\fB", "").replace("\\fR", "").replace(".SS ", "").replace(".TP", "").replace(".PP", "");
+    let plain = bare(&plain.replace("\\(aq", "").replace("\\*(Aq", "").replace("\\e", ""));
+    let before_examples = help.split("\nExamples:").next().expect("a text");
+    for paragraph in before_examples.split("\n\n") {
+        for line in paragraph.lines() {
+            assert!(plain.contains(&bare(line)), "{line} is not in the page");
+        }
+    }
+    assert!(run(&["--help"]).contains("maildex help query"));
 }
