@@ -107,9 +107,9 @@ fn verb_page(verb: &Command) -> (String, String) {
 /// text indented by two, or terms, with what they mean in a column of its own.
 fn query_page(text: &str) -> String {
     let (text, examples) = text.split_once("\nExamples:\n").expect("the text ends in examples");
-    let mut page = PREAMBLE.to_string();
-    page += &format!(".TH MAILDEX\\-QUERY 7 {DATE} \"maildex {}\" \"maildex manual\"\n", env!("CARGO_PKG_VERSION"));
-    page += ".SH NAME\nmaildex\\-query \\- which messages are meant\n.SH DESCRIPTION\n";
+    let title = format!(".TH MAILDEX\\-QUERY 7 {DATE} \"maildex {}\" \"maildex manual\"\n", env!("CARGO_PKG_VERSION"));
+    let mut page =
+        [PREAMBLE, &title, ".SH NAME\nmaildex\\-query \\- which messages are meant\n.SH DESCRIPTION\n"].concat();
     let plain = |text: &str| Roff::from(text).to_roff();
     let column = " ".repeat(TERM);
     let mut begin = ""; // what a line of text needs before it
