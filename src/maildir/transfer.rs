@@ -27,11 +27,12 @@ use crate::maildir::name::base_of;
 use crate::maildir::{Maildir, Sub, open_mail};
 
 /// The folder that mail goes to.
-#[derive(Debug)]
 pub struct Destination<'m> {
     maildir: &'m Maildir,
-    /// Base names that are taken.
+    /// Base names that are taken: all, or those that we took.
     taken: HashSet<Vec<u8>>,
+    /// Whether a base name was taken before, where somebody knows without a listing.
+    known: Option<Box<Known<'m>>>,
     /// Names of keywords here and there, where both are known.
     keywords: Option<(Keywords, Keywords)>,
     /// Only one of the folders has names for its keywords.
@@ -42,20 +43,24 @@ pub struct Destination<'m> {
     pub unsure_keywords: bool,
 }
 
+/// Says whether a base name is taken.
+pub type Known<'k> = dyn FnMut(&[u8]) -> Result<bool> + 'k;
+
 impl<'m> Destination<'m> {
-    /// Lists the folder, once.
-    pub fn look(from: &Maildir, to: &'m Maildir) -> Result<Destination<'m>> {
+    /// Lists the folder, once, unless somebody knows what is in it.
+    pub fn look(from: &Maildir, to: &'m Maildir, known: Option<Box<Known<'m>>>) -> Result<Destination<'m>> {
         let mut taken = HashSet::new();
-        for sub in Sub::ALL {
+        for sub in Sub::ALL.into_iter().filter(|_| known.is_none()) {
             let listing = Listing::read(&to.sub(sub)?)?;
             taken.extend((0..listing.len()).map(|at| base_of(listing.get(at).name).to_vec()));
         }
         let [here, there] = [from, to].map(|maildir| Keywords::read(maildir.root()));
-        let known = |keywords: &Keywords| keywords.names().next().is_some();
-        let (has_here, has_there) = (known(&here), known(&there));
+        let has_names = |keywords: &Keywords| keywords.names().next().is_some();
+        let (has_here, has_there) = (has_names(&here), has_names(&there));
         Ok(Destination {
             maildir: to,
             taken,
+            known,
             keywords: (has_here && has_there).then_some((here, there)),
             is_one_sided: has_here != has_there,
             lost_keywords: BTreeSet::new(),
@@ -65,18 +70,19 @@ impl<'m> Destination<'m> {
 
     /// The name of a mail there, which is taken from now on. The base name stays, without what says something of the
     /// folder that it was in (the UID of mbsync, and what goes with it), unless there is a mail of that name.
-    pub fn name_for(&mut self, name: &[u8]) -> Vec<u8> {
+    pub fn name_for(&mut self, name: &[u8]) -> Result<Vec<u8>> {
         let base = base_of(name);
         let kept = |part: &&[u8]| !part.starts_with(b"U=") && !part.starts_with(b"FMD5=");
         let mut parts: Vec<&[u8]> = base.split(|&b| b == b',').collect();
         let stem = parts.remove(0);
         let rest: Vec<u8> = parts.into_iter().filter(kept).flat_map(|part| [b",", part].concat()).collect();
         let mut new = [stem, &rest].concat();
-        if self.taken.contains(&new) {
+        let known = self.known.as_mut().map_or(Ok(false), |known| known(&new))?;
+        if known || self.taken.contains(&new) {
             new = [unique_base().as_bytes(), &rest].concat();
         }
         self.taken.insert(new.clone());
-        self.with_keywords(&[&new, &name[base.len()..]].concat())
+        Ok(self.with_keywords(&[&new, &name[base.len()..]].concat()))
     }
 
     /// Letters of keywords mean in each folder what its `dovecot-keywords` says.

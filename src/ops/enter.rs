@@ -20,7 +20,7 @@ use crate::maildir::{Maildir, Sub, open_mail};
 use crate::refresh::read::read_one;
 
 /// From so many mails on a table of base names pays.
-const MANY: usize = 4;
+pub(crate) const MANY: usize = 4;
 
 /// An index that mail is entered into, under the lock.
 pub(crate) struct Entering<'a> {

@@ -14,17 +14,20 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::format::Uid;
 use crate::format::status::Status;
+use crate::index::Index;
+use crate::index::find::ByBase;
 use crate::index::publish::Writer;
 use crate::lock::{Lock, Owner, Wait};
-use crate::maildir::transfer::{Destination, is_unchanged};
+use crate::maildir::transfer::{Destination, Known, is_unchanged};
 use crate::maildir::{Maildir, Sub};
 use crate::ops::build::{OnProgress, Progress, Report};
-use crate::ops::enter::Entering;
+use crate::ops::enter::{Entering, MANY};
 use crate::ops::expunge::take_away;
 use crate::ops::flag::{Plan, carry_out};
 use crate::ops::list::message;
 use crate::ops::names::{Names, Wanted};
 use crate::ops::rename::{Edit, Outcome};
+use crate::refresh::is_fresh;
 
 /// What becomes of the mail that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +87,7 @@ pub fn relocate(
         kind,
         wait: plan.wait,
         maildir: &maildirs.0,
-        destination: Destination::look(&maildirs.0, &maildirs.1)?,
+        destination: Destination::look(&maildirs.0, &maildirs.1, known(to)?)?,
         names: Names::default(),
         done: Done::default(),
     };
@@ -140,7 +143,7 @@ impl Work<'_> {
             });
             match name {
                 Ok((sub, name)) => {
-                    let name = self.destination.name_for(&name);
+                    let name = self.destination.name_for(&name)?;
                     self.done.messages.push(Relocated { was_uid: edit.uid, uid: None, sub, name });
                 }
                 Err(error) => outcome.failed.push((edit, error)),
@@ -251,7 +254,7 @@ impl Work<'_> {
             if !is_it(&stat) {
                 return Ok(None);
             }
-            let new = destination.name_for(name);
+            let new = destination.name_for(name)?;
             if *kind == Kind::Move && destination.take(dir, name, sub, &new)?.is_some() {
                 if destination.has(sub, &new, &is_it)? {
                     return Ok(Some((sub, name.to_vec(), new, None)));
@@ -310,6 +313,29 @@ impl Kind {
 
 fn is_mail(wanted: &Wanted, stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && wanted.is(stat)
+}
+
+/// Who knows without a listing which base names a folder has: its index, if nothing has changed since.
+fn known(to: &mut Folder) -> Result<Option<Box<Known<'static>>>> {
+    if to.complete_index().is_err() || !is_fresh(to)? {
+        return Ok(None);
+    }
+    // An index of our own: the folder's is opened for writing meanwhile.
+    let Some(mut index) = Index::open(to.dir(), false)? else { return Ok(None) };
+    let mut entries = index.entries()?;
+    let (mut by_base, mut looked_up): (Option<ByBase>, usize) = (None, 0);
+    Ok(Some(Box::new(move |base: &[u8]| {
+        looked_up += 1;
+        let snapshot = index.snapshot()?;
+        if looked_up < MANY {
+            return Ok(snapshot.find_base(base, &mut entries)?.is_some());
+        }
+        let by_base = match &mut by_base {
+            Some(by_base) => by_base,
+            none => none.insert(ByBase::new(&snapshot)?),
+        };
+        Ok(by_base.find(base, &snapshot, &mut entries)?.is_some())
+    })))
 }
 
 /// What the files of messages must be.

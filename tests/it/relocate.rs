@@ -115,6 +115,48 @@ fn names_keep_what_is_the_mails_and_lose_what_is_the_folders() {
     two.mail.assert_sound();
 }
 
+/// Where the index of the folder is up to date it is asked which names are taken; else the folder is listed.
+#[test]
+fn a_name_that_is_taken_is_given_to_nobody_else() {
+    let two = Two::new(6);
+    fs::write(two.dest.join("cur/2.host:2,F"), mail("another")).expect("write");
+    two.relocate("move", &["2"]).ok();
+    for name in ["3", "4", "5", "6"] {
+        fs::write(two.dest.join(format!("cur/{name}.host:2,F")), self::mail("another")).expect("write");
+    }
+    // Until nothing but the index need be asked.
+    let settled = || fs::metadata(two.dest.join("cur")).expect("stat").ctime() + 3 < now();
+    while !settled() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    two.run(&["build"], &two.dest).ok();
+    if installed("strace") {
+        let log = two.mail.path().with_file_name("log");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-y", "-e", "trace=getdents64", "-o"]).arg(&log);
+        let command = two.mail.command(["move", two.dest(), "1", "3:6"]);
+        two.mail.finish(strace.arg(command.get_program()).args(command.get_args())).ok();
+        let log = fs::read_to_string(log).expect("read");
+        assert!(!log.contains(two.dest()), "it was listed: {log}");
+    } else {
+        two.relocate("move", &["1", "3:6"]).ok();
+    }
+    let names = two.in_dest();
+    assert_eq!(names.len(), 5 + 6, "{names:?}");
+    let ours = ["1", "2", "3", "4", "5", "6"]
+        .map(|n| names.iter().filter(|name| name.contains(&format!("/{n}.host"))).count());
+    assert_eq!(ours, [1; 6], "{names:?}");
+    two.run(&["build"], &two.dest).ok();
+    two.run(&["check"], &two.dest).ok();
+    two.mail.assert_sound();
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    now.expect("after 1970").as_secs() as i64
+}
+
 #[test]
 fn keywords_go_by_their_names() {
     let mail =
