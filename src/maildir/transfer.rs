@@ -68,7 +68,7 @@ impl<'m> Destination<'m> {
         })
     }
 
-    /// The name of a mail there, which is taken from now on. The base name stays, without what says something of the
+    /// The name that a mail is to get there. The base name stays, without what says something of the
     /// folder that it was in (the UID of mbsync, and what goes with it), unless there is a mail of that name.
     pub fn name_for(&mut self, name: &[u8]) -> Result<Vec<u8>> {
         let base = base_of(name);
@@ -81,8 +81,12 @@ impl<'m> Destination<'m> {
         if known || self.taken.contains(&new) {
             new = [unique_base().as_bytes(), &rest].concat();
         }
-        self.taken.insert(new.clone());
         Ok(self.with_keywords(&[&new, &name[base.len()..]].concat()))
+    }
+
+    /// A mail has this name there now, or would have.
+    pub fn add(&mut self, name: &[u8]) {
+        self.taken.insert(base_of(name).to_vec());
     }
 
     /// Letters of keywords mean in each folder what its `dovecot-keywords` says.

@@ -144,6 +144,7 @@ impl Work<'_> {
             match name {
                 Ok((sub, name)) => {
                     let name = self.destination.name_for(&name)?;
+                    self.destination.add(&name);
                     self.done.messages.push(Relocated { was_uid: edit.uid, uid: None, sub, name });
                 }
                 Err(error) => outcome.failed.push((edit, error)),
@@ -266,6 +267,7 @@ impl Work<'_> {
             let copied = destination.copy(dir, name, sub, &new, &is_it)?;
             Ok(copied.map(|stat| (sub, name.to_vec(), new, Some(stat))))
         })?;
+        destination.add(&new);
         if let (Kind::Move, Some(copied)) = (*kind, copied) {
             // Whatever others have renamed it to since: only what was copied is removed.
             names.reach(maildir, wanted, |dirs, sub, name| {

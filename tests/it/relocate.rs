@@ -151,6 +151,21 @@ fn a_name_that_is_taken_is_given_to_nobody_else() {
     two.mail.assert_sound();
 }
 
+/// Somebody renames the mail just before it is moved: at the second try its own name was taken for another mail's.
+#[test]
+fn a_mail_that_is_renamed_under_our_hands_keeps_its_base_name() {
+    if !strace_works() {
+        return skipped("a move that has to try again", STRACE);
+    }
+    let two = Two::new(2);
+    let command = two.mail.command(["move", two.dest(), "1"]);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-o", "/dev/null", "-e", "trace=renameat2", "-e", "inject=renameat2:error=ENOENT:when=1"]);
+    two.mail.finish(strace.arg(command.get_program()).args(command.get_args())).ok();
+    assert_eq!(two.in_dest(), ["cur/1.host:2,"]);
+    two.mail.assert_sound();
+}
+
 /// Seconds since 1970.
 fn now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
