@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, FileTimes};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -36,8 +37,8 @@ impl Draft {
         let tmp = maildir.root().sub(TMP)?;
         let base = unique_base();
         let (file, is_named) = match tmp.create_unnamed(access) {
-            Ok(file) => (file, false),
-            Err(_) => (tmp.create_file(&base, access)?, true),
+            Ok(file) if can_be_linked(&file) => (file, false),
+            _ => (tmp.create_file(&base, access)?, true),
         };
         Ok(Draft { tmp, base, file, is_named })
     }
@@ -121,6 +122,11 @@ impl Drop for Draft {
             let _ = self.tmp.unlink(&self.base);
         }
     }
+}
+
+/// Whether a file without a name can get one: by way of `/proc`, which may be missing.
+fn can_be_linked(file: &File) -> bool {
+    std::fs::symlink_metadata(format!("/proc/self/fd/{}", file.as_raw_fd())).is_ok()
 }
 
 /// Mail that has left its place, in `tmp/`, where nobody takes it for mail; removed when dropped.

@@ -215,6 +215,21 @@ fn a_full_file_system_is_75() {
     assert_eq!(left, 0);
 }
 
+/// A file without a name could not be linked there, and every delivery failed.
+#[test]
+fn where_proc_is_missing_mail_is_delivered_all_the_same() {
+    let mail = indexed();
+    let hide = |command: &str| format!("exec unshare -m sh -c 'mount -t tmpfs none /proc && {command}' sh \"$@\"");
+    let mut probe = Command::new("unshare");
+    if !probe.args(["-m", "mount", "-t", "tmpfs", "none", "/proc"]).output().is_ok_and(|output| output.status.success())
+    {
+        return crate::mailbox::forbidden("delivery without /proc", "run the tests as root, and allow mount");
+    }
+    accepted(&mail, in_shell(&mail, &hide("exec \"$@\"")));
+    mail.run(["list", "--uids"]).ok().stdout("1\n2\n3\n4\n");
+    mail.assert_sound();
+}
+
 /// The mail is safe, whatever else is wrong, and the next reader has it.
 #[track_caller]
 fn accepted(mail: &Mailbox, run: Run) -> Run {
