@@ -251,3 +251,19 @@ fn memory_does_not_grow_with_the_files() {
     assert_eq!(gaps.len(), 1, "one gap, however long");
     assert_eq!(gaps[0].at + gaps[0].len, (192 << 20) + 7);
 }
+
+#[test]
+fn a_file_that_is_nearly_all_holes_takes_no_time() {
+    let mail = indexed();
+    for name in FILES {
+        let file = fs::OpenOptions::new().write(true).open(mail.file(name)).expect("open it");
+        file.set_len(1 << 40).expect("make it long");
+    }
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "exec timeout 60 \"$0\" dump \"$1\""]).arg(maildex()).arg(mail.path());
+    let lines = lines(&mail.finish(&mut limited).ok());
+    let gaps: Vec<_> = lines.iter().filter(|line| line.part == "gap").map(|line| line.at + line.len).collect();
+    assert_eq!(gaps, [1 << 40]);
+    assert_eq!(lines.iter().filter(|line| line.field == "subject").count(), 3);
+    assert_eq!(lines.iter().filter(|line| line.part.starts_with("slot ")).count(), 3 * 6);
+}

@@ -15,8 +15,20 @@ impl Dump<'_> {
     pub(super) fn blocks(&mut self, offsets: &Source, indexes: &[Source]) -> Result<()> {
         let id = id(offsets, indexes);
         let end = indexes.iter().map(Source::len).collect::<Result<Vec<_>>>()?.into_iter().max();
-        for number in 0.. {
-            let at = (HEADER_LEN + number * BLOCK_LEN) as u64;
+        let len = offsets.len()?;
+        let mut next = 0;
+        // There are no more slots than UIDs, however long the file was made.
+        while next <= u32::MAX as usize / SLOTS {
+            let (number, at) = (next, (HEADER_LEN + next * BLOCK_LEN) as u64);
+            let data = offsets.next_data(at, len.max(at));
+            if data >= at + BLOCK_LEN as u64 {
+                if data == len {
+                    break;
+                }
+                next = (data as usize - HEADER_LEN) / BLOCK_LEN;
+                continue;
+            }
+            next += 1;
             let bytes = match offsets.read(at, BLOCK_LEN) {
                 Ok(bytes) if bytes.is_empty() => break,
                 Ok(bytes) => bytes,
@@ -35,9 +47,6 @@ impl Dump<'_> {
             if bytes.len() < BLOCK_LEN {
                 let why = format!("less than a block of {BLOCK_LEN} bytes: the file ends here");
                 self.missing(offsets, Part::Gap, (at, bytes.len() as u64), why)?;
-            }
-            if number >= u32::MAX as usize / SLOTS {
-                break; // there are no more slots than UIDs, however long the file was made
             }
         }
         Ok(())

@@ -204,6 +204,12 @@ fn visit_all(
         return if at < end { visit(at, Found::Gap(end, "no header says what begins an entry")) } else { Ok(()) };
     };
     while at < end {
+        let data = index.next_data(at, end) / ALIGN * ALIGN;
+        if data > at {
+            visit(at, Found::Gap(data, "no entry: a hole in the file"))?;
+            at = data;
+            continue;
+        }
         let window = match index.read(at, WINDOW) {
             Ok(bytes) if bytes.is_empty() => break,
             Ok(bytes) => bytes,

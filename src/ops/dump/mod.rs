@@ -209,6 +209,16 @@ impl Source {
         Ok(stat.st_size as u64)
     }
 
+    /// Where the next bytes stand that take space on the disk, from a place on; what lies before is a hole, zeros that
+    /// nobody wrote. The place itself where the file system does not tell, and the end if there are none.
+    fn next_data(&self, at: u64, end: u64) -> u64 {
+        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(at)) {
+            Ok(data) => data.min(end),
+            Err(rustix::io::Errno::NXIO) => end,
+            Err(_) => at,
+        }
+    }
+
     /// The bytes at a place, as many of them as there are.
     fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
         let (mut bytes, mut filled) = (vec![0; len], 0);
