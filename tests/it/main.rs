@@ -45,6 +45,7 @@ mod peers;
 mod query;
 mod query_dovecot;
 mod query_mail;
+mod query_oracle;
 mod relocate;
 mod repair;
 mod replace;
