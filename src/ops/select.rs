@@ -102,6 +102,8 @@ struct Batch {
     waiting: Vec<(SlotNo, Option<bool>)>,
     unread: usize,
     size: usize,
+    /// One for each thread, kept from batch to batch: a listing that one had to make is made once.
+    readers: Vec<Reader>,
 }
 
 struct Search<'s> {
@@ -154,7 +156,7 @@ impl Search<'_> {
     fn take(&self, batch: &mut Batch, found: &mut Found<'_>, bad: &mut dyn FnMut(Error)) -> Result<bool> {
         let unread: Vec<SlotNo> =
             batch.waiting.iter().filter(|(_, meant)| meant.is_none()).map(|(no, _)| *no).collect();
-        let mut read = self.read(&unread)?.into_iter();
+        let mut read = self.read(&unread, &mut batch.readers)?.into_iter();
         batch.unread = 0;
         for (no, meant) in batch.waiting.drain(..) {
             let meant = match meant {
@@ -175,7 +177,7 @@ impl Search<'_> {
     }
 
     /// Answers for these messages, in their order.
-    fn read(&self, unread: &[SlotNo]) -> Result<Vec<Result<bool>>> {
+    fn read(&self, unread: &[SlotNo], readers: &mut Vec<Reader>) -> Result<Vec<Result<bool>>> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = (cores * THREADS_PER_CORE).min(THREADS_MAX).min(unread.len());
         let next = AtomicUsize::new(0);
@@ -187,27 +189,25 @@ impl Search<'_> {
                 answers.push((at, self.by_mail(&self.slot(no), reader)));
             }
         };
-        let mut here = self.reader()?;
+        while readers.len() < threads {
+            readers.push(Reader { entries: self.snapshot.index().entries()?, names: Names::default() });
+        }
+        let Some((here, others)) = readers.split_first_mut() else { return Ok(Vec::new()) };
         let mut answers = thread::scope(|scope| {
-            let mut others = Vec::new();
-            for _ in 1..threads {
-                let mut reader = self.reader()?;
-                let read_some = &read_some;
-                // The system may allow fewer threads; this one is enough.
-                others.extend(thread::Builder::new().spawn_scoped(scope, move || read_some(&mut reader)));
-            }
-            let mut answers = read_some(&mut here);
+            let read_some = &read_some;
+            // The system may allow fewer threads; this one is enough.
+            let others = others.iter_mut().take(threads.saturating_sub(1));
+            let others: Vec<_> = others
+                .filter_map(|reader| thread::Builder::new().spawn_scoped(scope, move || read_some(reader)).ok())
+                .collect();
+            let mut answers = read_some(here);
             for other in others {
                 answers.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
-            Ok::<_, Error>(answers)
-        })?;
+            answers
+        });
         answers.sort_unstable_by_key(|(at, _)| *at);
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
-    }
-
-    fn reader(&self) -> Result<Reader> {
-        Ok(Reader { entries: self.snapshot.index().entries()?, names: Names::default() })
     }
 
     fn slot(&self, no: SlotNo) -> Slot<'_> {
