@@ -1938,8 +1938,8 @@ _maildex_words() {
                 changes) verb="changes" expects="folder other" values="--since --state --index-dir --color" ;;
                 replace) verb="replace" expects="folder other" values="--wait --index-dir --color" ;;
                 deliver) verb="deliver" expects="folder other" values="--flags --index-dir --color" ;;
-                move) verb="move" expects="folder other file" values="--query --root -r --wait --index-dir --color" ;;
-                copy) verb="copy" expects="folder other file" values="--query --root -r --wait --index-dir --color" ;;
+                move) verb="move" expects="folder folder file" values="--query --root -r --wait --index-dir --color" ;;
+                copy) verb="copy" expects="folder folder file" values="--query --root -r --wait --index-dir --color" ;;
                 expunge) verb="expunge" expects="folder file" values="--query --trash --root -r --wait --index-dir --color" ;;
                 dedupe) verb="dedupe" expects="folder" values="--by --trash --wait --index-dir --color" ;;
                 compact) verb="compact" expects="folder other" values="--if-dead --wait --index-dir --color" ;;

@@ -675,11 +675,11 @@ function __fish_maildex_expects --argument-names what
                     set values --flags --index-dir --color
                 case 'move'
                     set verb move
-                    set expects folder other file
+                    set expects folder folder file
                     set values --query --root -r --wait --index-dir --color
                 case 'copy'
                     set verb copy
-                    set expects folder other file
+                    set expects folder folder file
                     set values --query --root -r --wait --index-dir --color
                 case 'expunge'
                     set verb expunge

@@ -61,7 +61,7 @@ fn with_words(command: Command) -> Command {
 /// What is expected in the place of an argument.
 fn kind(arg: &Arg) -> &'static str {
     match arg.get_id().as_str() {
-        "folder" | "folders" | "dir" => "folder",
+        "folder" | "folders" | "dir" | "dest" => "folder",
         "query" => "query",
         "spec" => "spec",
         "messages" => "file",

@@ -159,6 +159,24 @@ fn the_main_page_reads_from_top_to_bottom_and_is_complete() {
 }
 
 #[test]
+fn the_schema_names_every_verb_that_prints_json() {
+    let schema = fs::read_to_string(Path::new(ROOT).join("docs/json.schema.json")).expect("read");
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
+    let kinds = schema["$defs"].as_object().expect("kinds").values();
+    let named: BTreeSet<&str> = kinds
+        .filter_map(|kind| kind["description"].as_str()?.trim_end_matches('.').split_once(": "))
+        .flat_map(|(_, verbs)| verbs.split(", "))
+        .collect();
+    for verb in verbs() {
+        let verb = verb.join(" ");
+        let help = printed(Command::new(maildex()).args(verb.split(' ')).arg("--help"));
+        let what =
+            "docs/json.schema.json: which object it prints stands in the description, and tests/it/schema.rs tries it";
+        assert_eq!(help.contains("      --json\n"), named.contains(&*verb), "{verb}: {what}");
+    }
+}
+
+#[test]
 fn the_exit_codes_are_those_of_the_readme() {
     let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).expect("read");
     let table = readme.split_once("| exit status | |").expect("a table").1;

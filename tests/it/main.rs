@@ -50,6 +50,7 @@ mod relocate;
 mod repair;
 mod replace;
 mod sample;
+mod schema;
 mod show;
 mod stamps;
 mod stat;
