@@ -1,15 +1,13 @@
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use maildex::Error;
 use maildex::folder::Folder;
 use maildex::format::Uid;
 use maildex::maildir::change::FlagChange;
-use maildex::ops::dedupe::{By, Group, Place, find, prepare, unite};
-use maildex::ops::expunge::expunge;
+use maildex::ops::dedupe::{By, Keepers, Place, find, prepare, remove, unite};
 use maildex::ops::flag::{Plan, Whose};
 use maildex::ops::relocate::Kind;
 use maildex::query::message::MessageRef;
@@ -98,18 +96,16 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         })?;
     }
     out.failed_all(&bad);
-    let kept: BTreeMap<Place, Place> =
-        groups.iter().flat_map(|Group { kept, others, .. }| others.iter().map(|other| (*other, *kept))).collect();
+    let keepers = Keepers::of(&mut folders, &groups, by)?;
     for at in 0..folders.len() {
-        let uids: Vec<String> =
-            kept.keys().filter(|place| place.folder == at).map(|place| place.uid.to_string()).collect();
+        let uids: Vec<String> = keepers.going(at).iter().map(ToString::to_string).collect();
         if uids.is_empty() || signals::asked() {
             continue;
         }
         let wanted = MessageRef::parse(&OsString::from(uids.join(",")))?;
-        let gone = take_away(args, &paths[at], &mut folders[at], Whose::Named(wanted), out)?;
+        let gone = take_away(args, (&paths[at], at), &mut folders[at], &keepers, Whose::Named(wanted), out)?;
         for (uid, path) in gone {
-            let Some(stays) = kept.get(&Place { folder: at, uid }) else { continue };
+            let Some(stays) = keepers.kept(Place { folder: at, uid }) else { continue };
             let stays = (stays.uid, &paths[stays.folder]);
             if args.json {
                 json::doubled(out.stdout(), (&paths[at], uid, &path), stays)?;
@@ -130,8 +126,9 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
 /// Removes messages of a folder, or moves them away. Returns those that have gone, and where they were, or are now.
 fn take_away(
     args: &Args,
-    path: &std::path::Path,
+    (path, at): (&Path, usize),
     folder: &mut Folder,
+    keepers: &Keepers,
     whose: Whose,
     out: &mut Output,
 ) -> anyhow::Result<Vec<(Uid, PathBuf)>> {
@@ -145,7 +142,7 @@ fn take_away(
     }
     let changes = [(FlagChange::default(), whose)];
     let plan = Plan { changes: &changes, dry_run: args.dry_run, wait: args.waiting.time };
-    let done = expunge(folder, &plan, &mut waiting::tell(path, out), &mut build::until_asked)?;
+    let done = remove(folder, at, keepers, &plan, &mut waiting::tell(path, out), &mut build::until_asked)?;
     placed::warn_of_quota(folder.maildir(), out);
     out.failed_all(&done.failed);
     let gone = done.messages.iter().map(|mail| (mail.uid, folder.maildir().path_of(mail.sub, &mail.name))).collect();

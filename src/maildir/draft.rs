@@ -80,6 +80,11 @@ impl Draft {
             .map_err(|source| Error::Io { path: self.tmp.path().join(&self.base), doing: "cannot finish", source })
     }
 
+    /// What it is by now.
+    pub fn stat(&self) -> Result<Stat> {
+        rustix::fs::fstat(&self.file).map_err(Error::io("cannot stat", self.tmp.path().join(&self.base)))
+    }
+
     /// The file, to be read from its beginning.
     pub fn reader(&self) -> io::Result<File> {
         let mut file = self.file.try_clone()?;

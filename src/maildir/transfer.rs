@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::maildir::change::FlagChange;
-use crate::maildir::draft::{Draft, rename_new, unique_base};
+use crate::maildir::draft::{Draft, Withdrawn, rename_new, unique_base};
 use crate::maildir::flags::Flags;
 use crate::maildir::keywords::Keywords;
 use crate::maildir::listing::Listing;
@@ -29,10 +29,10 @@ use crate::maildir::{Maildir, Sub, open_mail};
 /// The folder that mail goes to.
 pub struct Destination<'m> {
     maildir: &'m Maildir,
-    /// Base names that are taken: all, or those that we took.
+    /// Base names that are taken: all, or, where the index knows the others, those that we took.
     taken: HashSet<Vec<u8>>,
-    /// Whether a base name was taken before, where somebody knows without a listing.
-    known: Option<Box<Known<'m>>>,
+    /// What the index knows.
+    known: Known<'m>,
     /// Names of keywords here and there, where both are known.
     keywords: Option<(Keywords, Keywords)>,
     /// Only one of the folders has names for its keywords.
@@ -43,14 +43,23 @@ pub struct Destination<'m> {
     pub unsure_keywords: bool,
 }
 
-/// Says whether a base name is taken.
-pub type Known<'k> = dyn FnMut(&[u8]) -> Result<bool> + 'k;
+/// What the index of a folder knows of its base names.
+pub struct Known<'k> {
+    /// Nothing has changed since: it knows all of them.
+    pub is_fresh: bool,
+    /// Whether a base name is taken. Also by a message whose file is gone, as long as the index does not know that: a file
+    /// that got the name, and perhaps the inode, would pass for that message. Only the same file may have it again.
+    pub has: Box<Has<'k>>,
+}
+
+/// Whether a file may not have a base name.
+pub type Has<'k> = dyn FnMut(&[u8], &Stat) -> Result<bool> + 'k;
 
 impl<'m> Destination<'m> {
-    /// Lists the folder, once, unless somebody knows what is in it.
-    pub fn look(from: &Maildir, to: &'m Maildir, known: Option<Box<Known<'m>>>) -> Result<Destination<'m>> {
+    /// Lists the folder, once, unless its index knows what is in it.
+    pub fn look(from: &Maildir, to: &'m Maildir, known: Known<'m>) -> Result<Destination<'m>> {
         let mut taken = HashSet::new();
-        for sub in Sub::ALL.into_iter().filter(|_| known.is_none()) {
+        for sub in Sub::ALL.into_iter().filter(|_| !known.is_fresh) {
             let listing = Listing::read(&to.sub(sub)?)?;
             taken.extend((0..listing.len()).map(|at| base_of(listing.get(at).name).to_vec()));
         }
@@ -69,16 +78,15 @@ impl<'m> Destination<'m> {
     }
 
     /// The name that a mail is to get there. The base name stays, without what says something of the
-    /// folder that it was in (the UID of mbsync, and what goes with it), unless there is a mail of that name.
-    pub fn name_for(&mut self, name: &[u8]) -> Result<Vec<u8>> {
+    /// folder that it was in (the UID of mbsync, and what goes with it), unless there is a mail of that name or nothing is left.
+    pub fn name_for(&mut self, name: &[u8], stat: &Stat) -> Result<Vec<u8>> {
         let base = base_of(name);
         let kept = |part: &&[u8]| !part.starts_with(b"U=") && !part.starts_with(b"FMD5=");
         let mut parts: Vec<&[u8]> = base.split(|&b| b == b',').collect();
         let stem = parts.remove(0);
         let rest: Vec<u8> = parts.into_iter().filter(kept).flat_map(|part| [b",", part].concat()).collect();
         let mut new = [stem, &rest].concat();
-        let known = self.known.as_mut().map_or(Ok(false), |known| known(&new))?;
-        if known || self.taken.contains(&new) {
+        if new.is_empty() || self.taken.contains(&new) || (self.known.has)(&new, stat)? {
             new = [unique_base().as_bytes(), &rest].concat();
         }
         Ok(self.with_keywords(&[&new, &name[base.len()..]].concat()))
@@ -126,7 +134,7 @@ impl<'m> Destination<'m> {
             .map_err(Error::io("cannot put back", self.maildir.path_of(sub, new)))
     }
 
-    /// Copies a file here, if it is the one that `is_it` says. Returns what `fstat` says of it.
+    /// Copies a file here, if it is the one that `is_it` says.
     pub fn copy(
         &self,
         from: &Dir,
@@ -134,7 +142,7 @@ impl<'m> Destination<'m> {
         sub: Sub,
         new: &[u8],
         is_it: &dyn Fn(&Stat) -> bool,
-    ) -> Result<Option<Stat>> {
+    ) -> Result<Option<Copied>> {
         let path = || from.path().join(OsStr::from_bytes(name));
         let dir = self.maildir.sub(sub)?;
         let (mut file, stat) = match open_mail(from, name) {
@@ -151,8 +159,22 @@ impl<'m> Destination<'m> {
             return Err(Error::KeepsChanging { path: path() });
         }
         draft.finish(received(&stat), Some(Mode::from_raw_mode(stat.st_mode)))?;
+        let copy = draft.stat()?;
         draft.place_as(&dir, new)?;
-        Ok(Some(stat))
+        Ok(Some(Copied { original: stat, copy }))
+    }
+
+    /// Removes a copy that was made, unless somebody has changed or renamed it since.
+    pub fn take_back(&self, sub: Sub, new: &[u8], copy: &Stat) -> Result<()> {
+        let dir = self.maildir.sub(sub)?;
+        let withdrawn = match Withdrawn::take(self.maildir, &dir, new) {
+            Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(()),
+            taken => taken?,
+        };
+        match withdrawn.stat() {
+            Ok(stat) if is_unchanged(copy, &stat) => withdrawn.remove(),
+            _ => withdrawn.put_back(&dir, new),
+        }
     }
 
     /// Makes the names durable.
@@ -170,6 +192,14 @@ impl<'m> Destination<'m> {
             Err(errno) => Err(Error::io("cannot stat", self.maildir.path_of(sub, new))(errno)),
         }
     }
+}
+
+/// What `fstat` says of a file and its copy.
+pub struct Copied {
+    /// What was copied.
+    pub original: Stat,
+    /// What came of it.
+    pub copy: Stat,
 }
 
 /// Whether a file is still what it was.

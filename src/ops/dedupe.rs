@@ -3,23 +3,32 @@
 //! Of each message only a key of 16 bytes is remembered, and where it is, so a million of them take 24 MB. Mails are read
 //! only where size and header are equal, and then to the last byte.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, Hash};
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use rustix::fs::{AtFlags, FileType};
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+use crate::format::entry::Entry;
 use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
 use crate::index::Entries;
 use crate::lock::{Owner, Wait};
+use crate::maildir::Maildir;
 use crate::maildir::change::FlagChange;
 use crate::maildir::flags::Flags;
+use crate::maildir::summary::Fields;
 use crate::ops::build::{OnProgress, Options, Progress, Report, build, freshen};
+use crate::ops::expunge;
+use crate::ops::flag::{Done, Plan, carry_out};
 use crate::ops::list::message;
 use crate::ops::names::{Names, Wanted};
 use crate::ops::rename::{Edit, Outcome, rename};
@@ -102,7 +111,7 @@ pub fn find(
             }
             let key = match by {
                 By::Content => u128::from(message.entry.size) << 32 | u128::from(message.entry.header_crc),
-                By::MessageId if message.entry.message_id.is_empty() => continue,
+                By::MessageId if !is_an_id(&message.entry) => continue,
                 By::MessageId => {
                     let mut hasher = SipHasher13::new_with_keys(one, other);
                     message.entry.message_id.hash(&mut hasher);
@@ -140,6 +149,11 @@ pub fn find(
     }
     groups.sort_unstable_by_key(|group| group.kept);
     Ok(groups)
+}
+
+/// Whether a `Message-ID:` tells mails apart: not where only the beginning of it is known.
+fn is_an_id(entry: &Entry<'_>) -> bool {
+    !matches!(entry.message_id, "" | "<>") && !entry.cut.contains(Fields::MESSAGE_ID)
 }
 
 /// UID and flags of a message, and what its contents are known by.
@@ -223,4 +237,85 @@ pub fn unite(
     }
     groups.retain(|group| !lost.contains(&group.kept));
     Ok(())
+}
+
+/// The mails that stay, looked at once more for each one that goes. That is done when the one that goes has left its place:
+/// so of two who each keep what the other removes at least one sees that, and so does who meets one mail by two ways.
+#[derive(Debug)]
+pub struct Keepers {
+    by: By,
+    kept: HashMap<Place, Place>,
+    wanted: HashMap<Place, Wanted>,
+    folders: Vec<(Arc<Maildir>, RefCell<Names>)>,
+}
+
+impl Keepers {
+    /// Those of groups whose flags are united.
+    pub fn of(folders: &mut [Folder], groups: &[Group], by: By) -> Result<Keepers> {
+        let places = groups.iter().flat_map(|group| group.others.iter().map(|&other| (other, group.kept)));
+        let mut keepers =
+            Keepers { by, kept: places.collect(), wanted: HashMap::with_capacity(groups.len()), folders: Vec::new() };
+        for (at, folder) in folders.iter_mut().enumerate() {
+            keepers.folders.push((Arc::clone(folder.maildir()), RefCell::default()));
+            let snapshot = folder.complete_index()?.snapshot()?;
+            let mut entries = snapshot.index().entries()?;
+            for place in groups.iter().map(|group| group.kept).filter(|kept| kept.folder == at) {
+                // One that is missing here is not there; what was to go for it stays.
+                if let Some(slot) = snapshot.find_uid(place.uid)? {
+                    keepers.wanted.insert(place, Wanted::of(&message(&slot, &mut entries)?));
+                }
+            }
+        }
+        Ok(keepers)
+    }
+
+    /// Which one stays.
+    pub fn kept(&self, going: Place) -> Option<Place> {
+        self.kept.get(&going).copied()
+    }
+
+    /// The messages of a folder that go, in UID order.
+    pub fn going(&self, folder: usize) -> Vec<Uid> {
+        let mut uids: Vec<_> = self.kept.keys().filter(|going| going.folder == folder).map(|going| going.uid).collect();
+        uids.sort_unstable();
+        uids
+    }
+
+    /// An error if the one that stays is not there, or is not as it was compared.
+    fn look(&self, going: Place) -> Result<()> {
+        let kept = self.kept.get(&going).and_then(|kept| Some((kept, self.wanted.get(kept)?)));
+        let Some((kept, wanted)) = kept else {
+            let (maildir, _) = &self.folders[going.folder];
+            let wanted = format!("that stays for UID {}", going.uid);
+            return Err(Error::NoMessage { path: maildir.path().to_path_buf(), wanted });
+        };
+        let (maildir, names) = &self.folders[kept.folder];
+        names.borrow_mut().reach(maildir, wanted, |dirs, sub, name| {
+            let stat = dirs
+                .get(sub)
+                .and_then(|dir| rustix::fs::statat(dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW))
+                .map_err(Error::io("cannot stat", maildir.path_of(sub, name)))?;
+            let is_it = match self.by {
+                By::Content => wanted.is_unchanged(&stat),
+                By::MessageId => wanted.is(&stat),
+            };
+            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            Ok((is_file && is_it).then_some(()))
+        })
+    }
+}
+
+/// Removes messages of a folder for which another one stays.
+pub fn remove(
+    folder: &mut Folder,
+    at: usize,
+    keepers: &Keepers,
+    plan: &Plan<'_>,
+    told: &mut dyn FnMut(Option<&Owner>),
+    progress: OnProgress<'_>,
+) -> Result<Done> {
+    carry_out(folder, plan, told, progress, &mut |folder, edits, told, progress, outcome| {
+        let may_go = |uid| keepers.look(Place { folder: at, uid });
+        expunge::remove(folder, edits, plan, told, progress, outcome, &may_go)
+    })
 }

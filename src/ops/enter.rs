@@ -4,9 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
-use rustix::io::Errno;
-
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::folder::Folder;
 use crate::format::Uid;
 use crate::format::entry::Entry;
@@ -40,27 +38,20 @@ impl<'a> Entering<'a> {
     }
 
     /// The UID of a mail, which it has already if somebody else has been quicker. `None` if the mail is no longer there
-    /// under this name, or another one has its base name: then a refresh, which sees the whole folder, is to say.
+    /// under this name or cannot be read, or another one has its base name: then a refresh, which sees the whole folder, is
+    /// to say.
     ///
     /// That it is there is looked at under the lock. So whoever takes it away later changes the directory after the last
     /// refresh, and the next one will see that.
     pub(crate) fn enter(&mut self, sub: Sub, name: &[u8]) -> Result<Option<Uid>> {
-        let opened = self
-            .maildir
-            .sub(sub)
-            .and_then(|dir| open_mail(&dir, name).map_err(Error::io("cannot open", self.maildir.path_of(sub, name))));
-        let (file, stat) = match opened {
-            Ok(opened) => opened,
-            Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::LOOP)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let opened = self.maildir.sub(sub).map(|dir| open_mail(&dir, name));
+        let Ok(Ok((file, stat))) = opened else { return Ok(None) };
         let parsed = Name::parse(name);
         if let Some((uid, inode)) = self.known(parsed.base)? {
             return Ok((inode == stat.st_ino).then_some(uid));
         }
         let inode = file.metadata().map_or(stat.st_ino, |meta| meta.ino());
-        let (size, received_ns, summary) =
-            read_one(file).map_err(Error::io("cannot read", self.maildir.path_of(sub, name)))?;
+        let Ok((size, received_ns, summary)) = read_one(file) else { return Ok(None) };
         let mut status = Status::of_name(sub, &parsed);
         if size == 0 {
             status = status.with(Status::EMPTY);

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Stat};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+use crate::format::Uid;
 use crate::format::status::Status;
 use crate::lock::Owner;
 use crate::maildir::draft::Withdrawn;
@@ -29,11 +30,14 @@ pub fn expunge(
     progress: OnProgress<'_>,
 ) -> Result<Done> {
     carry_out(folder, plan, told, progress, &mut |folder, edits, told, progress, outcome| {
-        remove(folder, edits, plan, told, progress, outcome)
+        remove(folder, edits, plan, told, progress, outcome, &|_| Ok(()))
     })
 }
 
-/// The same for messages that were found already.
+/// Says of a message that has left its place already whether it may go for good.
+pub(crate) type MayGo<'m> = dyn Fn(Uid) -> Result<()> + 'm;
+
+/// The same for messages that were found already. Those that may not go are put back.
 pub(crate) fn remove(
     folder: &mut Folder,
     edits: &[Edit],
@@ -41,6 +45,7 @@ pub(crate) fn remove(
     told: &mut dyn FnMut(Option<&Owner>),
     progress: OnProgress<'_>,
     outcome: &mut Outcome,
+    may_go: &MayGo<'_>,
 ) -> Result<()> {
     if plan.dry_run {
         return rehearse_with(folder, edits, outcome, &|maildir, dirs, wanted, _, sub, name| {
@@ -48,18 +53,19 @@ pub(crate) fn remove(
             Ok(is_it.then(|| Step::staying(sub, name)))
         });
     }
-    under_lock(folder, edits, ("expunge", plan.wait), told, progress, outcome, &|session, edit| session.expunge(edit))
+    let work = |session: &mut Session<'_>, edit: &Edit| session.expunge(edit, may_go);
+    under_lock(folder, edits, ("expunge", plan.wait), told, progress, outcome, &work)
 }
 
 impl Session<'_> {
-    fn expunge(&mut self, edit: &Edit) -> Result<Step> {
+    fn expunge(&mut self, edit: &Edit, may_go: &MayGo<'_>) -> Result<Step> {
         let (no, _, wanted) = self.wanted(edit)?;
         let Session { maildir, names, .. } = self;
         let step = names.reach(maildir, &wanted, |dirs, sub, name| {
             if !find(maildir, dirs, &wanted, sub, name)? {
                 return Ok(None);
             }
-            let is_it = |stat: &Stat| wanted.is_unchanged(stat);
+            let is_it = |stat: &Stat| Ok(wanted.is_unchanged(stat) && may_go(edit.uid).map(|()| true)?);
             take_away(maildir, dirs, sub, name, &is_it).map(|()| Some(Step::staying(sub, name)))
         })?;
         self.change(no, Status::EXPUNGED);
@@ -80,19 +86,22 @@ fn find(maildir: &Maildir, dirs: &Dirs, wanted: &Wanted, sub: Sub, name: &[u8]) 
     }
 }
 
-/// Takes a mail away and removes it, if it is the one that `is_it` says when nobody else has it.
+/// Takes a mail away and removes it, if it is the one that `is_it` says when nobody else has it; else it is put back.
 pub(crate) fn take_away(
     maildir: &Maildir,
     dirs: &Dirs,
     sub: Sub,
     name: &[u8],
-    is_it: &dyn Fn(&Stat) -> bool,
+    is_it: &dyn Fn(&Stat) -> Result<bool>,
 ) -> Result<()> {
     let dir = dirs.get(sub).map_err(Error::io("cannot open", maildir.path().join(sub.as_str())))?;
     let withdrawn = Withdrawn::take(maildir, dir, name)?;
-    if withdrawn.stat().is_ok_and(|stat| is_it(&stat)) {
-        return withdrawn.remove();
+    let changed = || Error::Changed { path: maildir.path_of(sub, name) };
+    match withdrawn.stat().map_or(Ok(false), |stat| is_it(&stat)) {
+        Ok(true) => withdrawn.remove(),
+        refused => {
+            withdrawn.put_back(dir, name)?;
+            Err(refused.err().unwrap_or_else(changed))
+        }
     }
-    withdrawn.put_back(dir, name)?;
-    Err(Error::Changed { path: maildir.path_of(sub, name) })
 }

@@ -1,5 +1,6 @@
 //! Sets and clears flags, in place.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -98,9 +99,14 @@ fn find_and_do(
     if wanted.iter().any(|(_, whose)| whose.depends_on_the_newest()) {
         done.refresh(folder, plan, told, progress)?;
     }
+    // Who is named twice is meant once: it must not be copied twice, or be missing after it was moved. Of changes that
+    // differ each has its turn.
+    let is_one_change = plan.changes.iter().all(|(change, _)| *change == plan.changes[0].0);
+    let mut met = HashSet::new();
     let mut edits = Vec::new();
     loop {
         let (mut found, unknown) = find(folder, &wanted, &mut done.failed)?;
+        found.retain(|edit| !is_one_change || met.insert(edit.uid));
         edits.append(&mut found);
         let mut outcome = Outcome::default();
         let worked = work(folder, &edits, told, progress, &mut outcome);

@@ -25,7 +25,7 @@ use crate::ops::enter::{Entering, MANY};
 use crate::ops::expunge::take_away;
 use crate::ops::flag::{Plan, carry_out};
 use crate::ops::list::message;
-use crate::ops::names::{Names, Wanted};
+use crate::ops::names::{Dirs, Names, Wanted};
 use crate::ops::rename::{Edit, Outcome};
 use crate::refresh::is_fresh;
 
@@ -134,16 +134,13 @@ impl Work<'_> {
         for (edit, wanted) in wanted(from, edits)? {
             let name = wanted.and_then(|wanted| {
                 self.names.reach(self.maildir, &wanted, |dirs, sub, name| {
-                    let dir =
-                        dirs.get(sub).map_err(Error::io("cannot open", self.maildir.path().join(sub.as_str())))?;
-                    let stat = rustix::fs::statat(dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW)
-                        .map_err(Error::io("cannot stat", self.maildir.path_of(sub, name)))?;
-                    Ok(is_mail(&wanted, &stat).then(|| (sub, name.to_vec())))
+                    let there = is_there(self.maildir, &wanted, (dirs, sub, name))?;
+                    Ok(there.map(|stat| (sub, name.to_vec(), stat)))
                 })
             });
             match name {
-                Ok((sub, name)) => {
-                    let name = self.destination.name_for(&name)?;
+                Ok((sub, name, stat)) => {
+                    let name = self.destination.name_for(&name, &stat)?;
                     self.destination.add(&name);
                     self.done.messages.push(Relocated { was_uid: edit.uid, uid: None, sub, name });
                 }
@@ -249,13 +246,9 @@ impl Work<'_> {
         let Work { kind, maildir, destination, names, .. } = self;
         let is_it = |stat: &Stat| is_mail(wanted, stat);
         let (sub, name, new, copied) = names.reach(maildir, wanted, |dirs, sub, name| {
+            let Some(stat) = is_there(maildir, wanted, (dirs, sub, name))? else { return Ok(None) };
             let dir = dirs.get(sub).map_err(Error::io("cannot open", maildir.path().join(sub.as_str())))?;
-            let stat = rustix::fs::statat(dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(Error::io("cannot stat", maildir.path_of(sub, name)))?;
-            if !is_it(&stat) {
-                return Ok(None);
-            }
-            let new = destination.name_for(name)?;
+            let new = destination.name_for(name, &stat)?;
             if *kind == Kind::Move && destination.take(dir, name, sub, &new)?.is_some() {
                 if destination.has(sub, &new, &is_it)? {
                     return Ok(Some((sub, name.to_vec(), new, None)));
@@ -265,14 +258,22 @@ impl Work<'_> {
                 return Ok(None);
             }
             let copied = destination.copy(dir, name, sub, &new, &is_it)?;
-            Ok(copied.map(|stat| (sub, name.to_vec(), new, Some(stat))))
+            Ok(copied.map(|copied| (sub, name.to_vec(), new, Some(copied))))
         })?;
         destination.add(&new);
         if let (Kind::Move, Some(copied)) = (*kind, copied) {
             // Whatever others have renamed it to since: only what was copied is removed.
-            names.reach(maildir, wanted, |dirs, sub, name| {
-                take_away(maildir, dirs, sub, name, &|stat| is_unchanged(&copied, stat)).map(Some)
-            })?;
+            let removed = names.reach(maildir, wanted, |dirs, sub, name| {
+                take_away(maildir, dirs, sub, name, &|stat| Ok(is_unchanged(&copied.original, stat))).map(Some)
+            });
+            // It must not be there twice, nor more often each time that this is tried. If it is not where it was, the copy may
+            // be the only one.
+            if let Err(error) = removed
+                && names.reach(maildir, wanted, |dirs, sub, name| is_there(maildir, wanted, (dirs, sub, name))).is_ok()
+            {
+                destination.take_back(sub, &new, &copied.copy)?;
+                return Err(error);
+            }
         }
         Ok(Moved { mail: Relocated { was_uid, uid: None, sub, name: new }, from: (sub, name) })
     }
@@ -313,31 +314,45 @@ impl Kind {
     }
 }
 
+/// Whether a name stands for the mail.
+fn is_there(maildir: &Maildir, wanted: &Wanted, (dirs, sub, name): (&Dirs, Sub, &[u8])) -> Result<Option<Stat>> {
+    let dir = dirs.get(sub).map_err(Error::io("cannot open", maildir.path().join(sub.as_str())))?;
+    let stat = rustix::fs::statat(dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(Error::io("cannot stat", maildir.path_of(sub, name)))?;
+    Ok(is_mail(wanted, &stat).then_some(stat))
+}
+
 fn is_mail(wanted: &Wanted, stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && wanted.is(stat)
 }
 
-/// Who knows without a listing which base names a folder has: its index, if nothing has changed since.
-fn known(to: &mut Folder) -> Result<Option<Box<Known<'static>>>> {
-    if to.complete_index().is_err() || !is_fresh(to)? {
-        return Ok(None);
+/// What the index knows of the base names of a folder.
+fn known(to: &mut Folder) -> Result<Known<'static>> {
+    let nothing = || Known { is_fresh: false, has: Box::new(|_, _| Ok(false)) };
+    if to.complete_index().is_err() {
+        return Ok(nothing());
     }
+    let is_fresh = is_fresh(to)?;
     // An index of our own: the folder's is opened for writing meanwhile.
-    let Some(mut index) = Index::open(to.dir(), false)? else { return Ok(None) };
+    let Some(mut index) = Index::open(to.dir(), false)? else { return Ok(nothing()) };
     let mut entries = index.entries()?;
     let (mut by_base, mut looked_up): (Option<ByBase>, usize) = (None, 0);
-    Ok(Some(Box::new(move |base: &[u8]| {
+    let has = move |base: &[u8], stat: &Stat| {
         looked_up += 1;
         let snapshot = index.snapshot()?;
-        if looked_up < MANY {
-            return Ok(snapshot.find_base(base, &mut entries)?.is_some());
-        }
-        let by_base = match &mut by_base {
-            Some(by_base) => by_base,
-            none => none.insert(ByBase::new(&snapshot)?),
+        let slot = if looked_up < MANY {
+            snapshot.find_base(base, &mut entries)?
+        } else {
+            let by_base = match &mut by_base {
+                Some(by_base) => by_base,
+                none => none.insert(ByBase::new(&snapshot)?),
+            };
+            by_base.find(base, &snapshot, &mut entries)?
         };
-        Ok(by_base.find(base, &snapshot, &mut entries)?.is_some())
-    })))
+        let Some(slot) = slot else { return Ok(false) };
+        Ok(is_fresh || !Wanted::of(&message(&slot, &mut entries)?).is_unchanged(stat))
+    };
+    Ok(Known { is_fresh, has: Box::new(has) })
 }
 
 /// What the files of messages must be.

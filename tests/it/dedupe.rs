@@ -1,6 +1,8 @@
 //! `maildex dedupe`: of what is there more than once one stays, and it is the right one.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::ops::ControlFlow;
 use std::process::Stdio;
 
 use maildex::folder::Folder;
@@ -8,7 +10,11 @@ use maildex::format::entry::Entry;
 use maildex::format::status::Status;
 use maildex::index::publish::Writer;
 use maildex::lock::Wait;
+use maildex::maildir::change::FlagChange;
 use maildex::maildir::summary::Summary;
+use maildex::ops::dedupe::{By, Keepers, find, remove, unite};
+use maildex::ops::flag::{Plan, Whose};
+use maildex::query::message::MessageRef;
 
 use crate::mailbox::{Mailbox, figures, long, mail};
 
@@ -86,6 +92,76 @@ fn a_mail_that_was_changed_is_no_double() {
     mail.run(["dedupe"]).fails_with(4).stdout("").stderr_has("cur/2.host:2,: left alone");
     assert_eq!(mail.mails().len(), 2);
     mail.assert_sound();
+}
+
+#[test]
+fn ids_of_which_nothing_or_only_the_beginning_is_known_prove_nothing() {
+    let long = "x".repeat(5000);
+    let mail = ["", "<>", "<> ", &format!("<{long}1@x>"), &format!("<{long}2@x>"), "<1@x>", "<1@x>"]
+        .iter()
+        .enumerate()
+        .fold(Mailbox::new(), |mail, (n, id)| {
+            mail.message(format!("cur/{n}.host:2,"), format!("Message-ID: {id}\nSubject: {n}\n\nhello\n"))
+        });
+    mail.run(["build"]).ok();
+    mail.run(["dedupe", "--by", "message-id"]).ok();
+    mail.run(["list", "--uids"]).ok().stdout("1\n2\n3\n4\n5\n6\n");
+    mail.assert_sound();
+}
+
+/// Between the look at all of them and the last removal much may happen: two who each keep what the other removes would
+/// leave nothing.
+#[test]
+fn nothing_is_removed_if_the_one_that_stays_has_gone_or_changed() {
+    let once = |mail: Mailbox| mail.message("cur/1.host:2,", self::mail("mail 1")).message("new/2.host", mail_2());
+    let (one, other) = (once(Mailbox::new()), once(Mailbox::new()));
+    let mut folders = Vec::new();
+    for mail in [&one, &other] {
+        mail.run(["build"]).ok();
+        folders.push(Folder::open(&mail.path()).expect("open"));
+    }
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let bad = &mut |error| panic!("{error}");
+    let mut groups = find(&mut folders, By::Content, go_on, bad).expect("find");
+    unite(&mut folders, &mut groups, Wait::Forever, &mut |_| (), go_on, bad).expect("unite");
+    let keepers = Keepers::of(&mut folders, &groups, By::Content).expect("keepers");
+    assert_eq!(keepers.going(1).len(), 2);
+    one.remove("cur/1.host:2,");
+    fs::write(one.file("new/2.host"), mail_2().replace("hello", "hallo")).expect("write");
+    let changes = [(FlagChange::default(), Whose::Named(MessageRef::parse("1:2".as_ref()).expect("UIDs")))];
+    let plan = Plan { changes: &changes, dry_run: false, wait: Wait::Forever };
+    let done = remove(&mut folders[1], 1, &keepers, &plan, &mut |_| (), go_on).expect("remove");
+    assert!(done.messages.is_empty(), "{done:?}");
+    let told: Vec<_> = done.failed.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|told| told.contains("no message with the base name 1.host")), "{told:?}");
+    assert!(told.iter().any(|told| told.contains("new/2.host: is not the mail")), "{told:?}");
+    other.assert_files(["cur/1.host:2,", "new/2.host"]);
+    other.run(["list", "--uids"]).ok().stdout("1\n2\n");
+    other.assert_sound();
+}
+
+fn mail_2() -> String {
+    mail("mail 2")
+}
+
+/// Who names the folders the other way round keeps what we remove.
+#[test]
+fn two_at_once_leave_one_of_each() {
+    let (one, other) = (Mailbox::new().messages(60), Mailbox::new().messages(60));
+    for mail in [&one, &other] {
+        mail.run(["build"]).ok();
+    }
+    let start = |first: &Mailbox, second: &Mailbox| {
+        let mut command = first.command(["dedupe", second.path().to_str().expect("a path"), "--wait", "forever"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run")
+    };
+    for mut child in [start(&one, &other), start(&other, &one)] {
+        assert!(matches!(child.wait().expect("wait").code(), Some(0 | 4)));
+    }
+    let left: BTreeSet<_> = one.mails().union(&other.mails()).cloned().collect();
+    assert_eq!(left.len(), 60);
+    one.assert_sound();
+    other.assert_sound();
 }
 
 /// Entries without mail: what is measured is the index. Peak memory is the one of the whole process.

@@ -41,6 +41,16 @@ fn trashed_and_queries_mean_what_is_there_now() {
 
 /// Dropped words, as of a variable that was never set, must not mean everything.
 #[test]
+fn a_mail_that_is_named_twice_is_removed_once() {
+    let mail = indexed(3);
+    mail.run(["expunge", "2", "1:2", "2.host", "--dry-run"]).ok().silent();
+    let run = mail.run(["expunge", "2", "1:2", "2.host"]).ok().silent();
+    assert_eq!(run.text().lines().count(), 2, "{run}");
+    mail.assert_files(["cur/3.host:2,"]);
+    mail.assert_sound();
+}
+
+#[test]
 fn without_messages_nothing_is_expunged() {
     let mail = indexed(2);
     for arguments in [&["expunge"][..], &["expunge", "--query"], &["expunge", "--query", ""]] {

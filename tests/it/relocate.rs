@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -113,6 +113,77 @@ fn names_keep_what_is_the_mails_and_lose_what_is_the_folders() {
     assert_eq!(two.in_dest(), ["cur/1.host,S=10,W=11:2,FS", "cur/3.host:1,odd", "new/2.host"]);
     two.mail.assert_files([""; 0]);
     two.mail.assert_sound();
+}
+
+#[test]
+fn a_name_of_which_nothing_is_left_is_a_new_one() {
+    let mail = Mailbox::new().message("cur/,U=5:2,S", mail("mail 1")).message("cur/,U=6", self::mail("mail 2"));
+    mail.run(["build"]).ok();
+    let two = Two::around(mail);
+    two.relocate("copy", &["1:2"]).ok().silent();
+    two.relocate("move", &["1:2"]).ok().silent();
+    let names = two.in_dest();
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with("cur/1")), "{names:?}");
+}
+
+/// A copy might even get the inode of the mail that is gone, and then its UID.
+#[test]
+fn a_name_that_the_index_still_has_for_another_mail_is_not_given_again() {
+    for verb in ["copy", "move"] {
+        let mut two = Two::new(5);
+        two.mail = two.mail.message("cur/6.host:2,", mail("mail 6"));
+        for n in 1..=6 {
+            fs::write(two.dest.join(format!("cur/{n}.host:2,")), self::mail("another")).expect("write");
+        }
+        two.run(&["build"], &two.dest).ok();
+        for n in 1..=6 {
+            fs::remove_file(two.dest.join(format!("cur/{n}.host:2,"))).expect("remove");
+        }
+        two.relocate(verb, &["1:5", "6.host"]).ok().silent();
+        let names = two.in_dest();
+        assert!(names.len() == 6 && names.iter().all(|name| !name.contains(".host:")), "{verb}: {names:?}");
+        two.run(&["list", "--uids"], &two.dest).ok().stdout("7\n8\n9\n10\n11\n12\n");
+        two.mail.assert_sound();
+    }
+}
+
+/// It was only the index that had not seen it go.
+#[test]
+fn a_mail_that_comes_back_has_its_name_again() {
+    let two = Two::new(2);
+    fs::rename(two.mail.file("cur/1.host:2,"), two.dest.join("cur/1.host:2,S")).expect("rename");
+    let back = two.mail.path();
+    two.run(&["move", back.to_str().expect("a path"), "1.host"], &two.dest).ok().silent();
+    two.mail.assert_files(["cur/1.host:2,S", "cur/2.host:2,"]);
+    two.mail.run(["list", "--uids"]).ok().stdout("1\n2\n");
+    two.mail.assert_sound();
+}
+
+#[test]
+fn a_mail_that_is_named_twice_is_meant_once() {
+    let two = Two::new(3);
+    two.relocate("copy", &["1", "1:2", "1.host", "--dry-run"]).ok().silent();
+    let run = two.relocate("copy", &["1", "1:2", "1.host"]).ok().silent();
+    assert_eq!(run.text().lines().count(), 2, "{run}");
+    assert_eq!(two.in_dest(), ["cur/1.host:2,", "cur/2.host:2,"]);
+    two.relocate("move", &["3", "3.host", "1:*"]).ok().silent();
+    assert_eq!(two.in_dest().len(), 5);
+    two.mail.assert_sound();
+}
+
+/// It is in the folder, and what is wrong with it the next reader says.
+#[test]
+fn a_mail_that_cannot_be_read_does_not_stop_the_rest() {
+    let two = Two::new(3);
+    let file = two.mail.file("cur/2.host:2,");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o000)).expect("chmod");
+    let Some(run) = two.mail.run_unprivileged(["move", two.dest(), "1:3"]) else { return };
+    let (one, none, other) = ("1\t", "-\t", "2\t");
+    let starts: Vec<_> = run.ok().text().lines().map(|line| line[..2].to_string()).collect();
+    assert_eq!(starts, [one, none, other]);
+    assert_eq!(two.in_dest(), ["cur/1.host:2,", "cur/2.host:2,", "cur/3.host:2,"]);
+    two.mail.run(["list", "--no-refresh", "--uids"]).ok().stdout("");
 }
 
 /// Where the index of the folder is up to date it is asked which names are taken; else the folder is listed.
@@ -247,16 +318,39 @@ fn paths_of_many_folders_go_to_one() {
     two.mail.assert_sound();
 }
 
+/// A place on another file system than the mail is on.
+fn elsewhere(mail: &Mailbox) -> Option<tempfile::TempDir> {
+    let elsewhere = Path::new("/dev/shm");
+    let dev = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+    if dev(elsewhere).is_none() || dev(elsewhere) == dev(&mail.path()) {
+        forbidden("a move to another file system", "have /dev/shm on a file system of its own");
+        return None;
+    }
+    Some(tempfile::tempdir_in(elsewhere).expect("a directory"))
+}
+
+#[test]
+fn a_copy_is_taken_back_if_the_original_cannot_be_removed() {
+    let mail = indexed(2);
+    let Some(place) = elsewhere(&mail) else { return };
+    let two = Two { dest: place.path().join("dest"), mail };
+    two.relocate("copy", &["2", "--create"]).ok();
+    // Where mail is taken away it goes by way of this directory.
+    fs::remove_dir(two.mail.file("tmp")).expect("rmdir");
+    two.relocate("move", &["1"]).fails_with(4).stdout("");
+    assert_eq!(two.in_dest(), ["cur/2.host:2,"]);
+    assert_eq!(two.mail.mails().len(), 2);
+    fs::create_dir(two.mail.file("tmp")).expect("mkdir");
+    two.relocate("move", &["1"]).ok();
+    assert_eq!(two.in_dest(), ["cur/1.host:2,", "cur/2.host:2,"]);
+    two.mail.assert_sound();
+}
+
 /// A file system of its own for the other folder.
 #[test]
 fn to_another_file_system_it_is_copied_and_then_removed() {
-    let elsewhere = Path::new("/dev/shm");
     let mail = indexed(3);
-    let dev = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
-    if dev(elsewhere).is_none() || dev(elsewhere) == dev(&mail.path()) {
-        return forbidden("a move to another file system", "have /dev/shm on a file system of its own");
-    }
-    let place = tempfile::tempdir_in(elsewhere).expect("a directory");
+    let Some(place) = elsewhere(&mail) else { return };
     let two = Two { dest: place.path().join("dest"), mail };
     let before = fs::metadata(two.mail.file("cur/1.host:2,")).expect("stat");
     two.relocate("move", &["1", "--create"]).ok().silent();
