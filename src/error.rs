@@ -153,13 +153,13 @@ pub enum Error {
         /// The folder or mail.
         path: PathBuf,
     },
-    /// Too many mails have vanished at once to believe it; see `docs/design.md`, "The guard".
+    /// An index must be made again, and too much of its mail has vanished at once to believe it; see `docs/design.md`, "The guard".
     Guarded {
         /// The folder.
         path: PathBuf,
         /// How many mails are no longer there.
         gone: usize,
-        /// How many there were.
+        /// Of how many that only the folder can tell of.
         of: usize,
     },
     /// Something stands where a sample folder is to be made, and is not of one.
@@ -361,7 +361,12 @@ impl Error {
                 "a back-up of either file brings the UIDs back; if there is none, this gives all mail new ones, under another UIDVALIDITY: maildex repair {} --new-uidvalidity",
                 path.display()
             ),
-            Error::Version { .. } => "it was written by another version of maildex; use that one".into(),
+            Error::Version { path, .. } => {
+                let folder = path.parent().unwrap_or(Path::new(".")).display();
+                format!(
+                    "it was written by another version of maildex; use that one. If there never was one it is damaged: move it away, then maildex repair {folder} --dry-run"
+                )
+            }
             Error::Locked { owner: Some(owner), .. } if owner.state == State::Stopped => {
                 format!("until it runs again nobody gets the lock; let it go on with: kill -CONT {}", owner.pid)
             }
@@ -494,7 +499,10 @@ impl fmt::Display for Error {
             Error::SameFolder { .. } => write!(f, "the mail is in this folder already"),
             Error::KeepsChanging { .. } => write!(f, "keeps changing"),
             Error::Guarded { gone, of, .. } => {
-                write!(f, "{gone} of {of} messages are gone at once and the directory is another one")
+                write!(
+                    f,
+                    "{gone} of {of} messages whose entries are lost are gone at once: no file has their base names"
+                )
             }
             Error::InTheWay { found, .. } => write!(f, "{found}"),
             Error::Taken { taken, .. } => write!(f, "cannot be renamed: {} is there already", taken.display()),

@@ -131,6 +131,8 @@ pub enum BadHeader {
     Magic([u8; 8]),
     /// Another version of the format.
     Version(u32),
+    /// The number of another version, in a header of ours: with our number the CRC is right.
+    NotVersion(u32),
     /// Found and expected CRC.
     Crc(u32, u32),
 }
@@ -160,10 +162,13 @@ impl Identity {
             return Err(BadHeader::Magic(magic));
         }
         let version = u32::from_le_bytes(take(bytes, offset_of!(Record, version)));
-        if version != VERSION {
-            return Err(BadHeader::Version(version));
-        }
         let found = u32::from_le_bytes(take(bytes, offset_of!(Record, crc)));
+        if version != VERSION {
+            let mut ours = *bytes;
+            ours[offset_of!(Record, version)..][..4].copy_from_slice(&VERSION.to_le_bytes());
+            let is_ours = record_crc(&ours) == found;
+            return Err(if is_ours { BadHeader::NotVersion(version) } else { BadHeader::Version(version) });
+        }
         let expected = record_crc(bytes);
         if found != expected {
             return Err(BadHeader::Crc(found, expected));

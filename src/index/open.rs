@@ -121,6 +121,7 @@ pub(crate) fn too_short(path: PathBuf, file: &File) -> Error {
 fn bad_header(path: PathBuf, bad: &BadHeader) -> Error {
     let (at, what, found, expected) = match bad {
         BadHeader::Version(found) => return Error::Version { path, found: *found, expected: VERSION },
+        BadHeader::NotVersion(found) => (8, "version", found.to_string(), VERSION.to_string()),
         BadHeader::Magic(found) => {
             (0, "magic", format!("\"{}\"", found.escape_ascii()), "the magic of this file".to_string())
         }

@@ -12,7 +12,7 @@ use crate::dir::{Dir, born_ns};
 use crate::error::{Error, Result};
 use crate::format::block;
 use crate::format::entry::Seal;
-use crate::format::header::{Identity, IndexId, Kind, Marks};
+use crate::format::header::{HEADER_LEN, Identity, IndexId, Kind, Marks};
 use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
 use crate::index::generation::{Start, first_identity, generations, new_marker};
@@ -73,13 +73,14 @@ impl Salvage {
         for generation in generations(dir)? {
             last_generation = last_generation.max(generation);
             let Some((file, own)) = open(dir, &index_name(generation), Kind::Index, &mut reason)? else { continue };
+            let is_proved = own.is_some();
             // Both files have the same header, so that of the other one serves as well.
             let own = own.or_else(|| known.clone().filter(|known| known.generation == generation));
             if let Some(identity) = own {
-                indexes.push((file, identity)); // rising, so the last is the newest
+                indexes.push((file, identity, is_proved)); // rising, so the last is the newest
             }
         }
-        let newest = || indexes.last().map(|(_, identity)| identity.clone());
+        let newest = || indexes.last().map(|(_, identity, _)| identity.clone());
         let Some(old) = known.clone().or_else(newest) else {
             return Err(nothing_left(dir, reason));
         };
@@ -92,22 +93,24 @@ impl Salvage {
                 found.read_slots(&map, &old.id);
             }
         }
-        let mut entries = None;
-        for (file, identity) in indexes.iter().filter(|(_, identity)| identity.id == old.id) {
+        let (mut entries, mut is_whole_file) = (None, false);
+        for (file, identity, is_proved) in indexes.iter().filter(|(_, identity, _)| identity.id == old.id) {
             let map = IndexMap::new(file).map_err(|source| Error::Io {
                 path: dir.path().join(index_name(identity.generation)),
                 doing: "cannot map",
                 source,
             })?;
             found.read_entries(&map, identity);
+            is_whole_file = *is_proved && map.len() >= found.accounted.max(HEADER_LEN as u64);
             entries = Some(map);
         }
         let has_proof = found.has_last_slot || found.has_entry;
-        if !has_proof && (entries.is_none() || found.unread > 0) {
+        if !has_proof && (!is_whole_file || found.unread > 0) {
             return Err(nothing_left(dir, reason)); // nobody can tell which UIDs were given out
         }
-        if !has_proof && found.rows.is_empty() && found.last_uid == 0 {
-            // All that a first build leaves that was killed early. If it was more, another UIDVALIDITY says so.
+        if !has_proof && offsets.is_none() && found.last_uid == 0 {
+            // All that a first build leaves that was killed before the offsets file had its name. If it was more, another
+            // UIDVALIDITY says so.
             return Ok(Salvage::start_over(dir, 0)?.0);
         }
         // Damaged or cut off entries may have been the newest.
@@ -165,6 +168,8 @@ struct Found {
     stamps: [Option<Stamp>; 2],
     /// The offsets file is a copy.
     is_copy: bool,
+    /// The index file was at least so long.
+    accounted: u64,
     /// Bytes of index files that hold no entry that proves itself.
     unread: u64,
     /// Some entry proves itself.
@@ -178,6 +183,7 @@ impl Found {
         let header = map.header();
         self.last_change = header.counter().max(header.oldest()).unwrap_or(0);
         self.has_last_slot = header.count() == Some(0);
+        self.accounted = header.accounted().unwrap_or(0);
         self.complete = header.marks().is_some_and(|marks| marks.has(Marks::COMPLETE));
         // Which directory it was is kept, for the guard.
         self.stamps = Sub::ALL.map(|sub| header.stamp(sub).map(|stamp| Stamp { settled: false, ..stamp }));

@@ -14,7 +14,7 @@ use crate::index::publish::SlotData;
 use crate::index::salvage::Salvage;
 use crate::lock::Lock;
 use crate::maildir::Sub;
-use crate::maildir::listing::Listing;
+use crate::maildir::listing::{Listing, Stamp};
 use crate::refresh::is_elsewhere;
 use crate::refresh::join::{Listings, Names};
 use crate::refresh::pass::GUARDED_FROM;
@@ -163,13 +163,26 @@ impl Rebuild {
         }
     }
 
-    /// Makes a new generation.
-    pub(crate) fn carry_out(&mut self, folder: &Folder, accept_removals: bool, lock: &Lock) -> Result<()> {
+    /// The guard: a directory is not there, or most of what only the folder can tell of is gone at once.
+    pub(crate) fn guard(&self, folder: &Folder, accept_removals: bool) -> Result<()> {
         let gone = self.gone.len();
-        if gone > GUARDED_FROM && gone > self.orphans.len() && !accept_removals {
-            let of = self.orphans.len() + gone;
+        if gone == 0 || accept_removals {
+            return Ok(());
+        }
+        let mut is_missing = false;
+        for (sub, before) in Sub::ALL.into_iter().zip(self.salvage.start.stamps) {
+            is_missing |= before.is_some() && Stamp::now(folder.maildir().root(), sub)?.is_none();
+        }
+        if is_missing || (gone > GUARDED_FROM && gone > self.orphans.len()) {
+            let of = self.orphans.len() + self.doubtful.len() + gone;
             return Err(Error::Guarded { path: folder.path().to_path_buf(), gone, of });
         }
+        Ok(())
+    }
+
+    /// Makes a new generation.
+    pub(crate) fn carry_out(&mut self, folder: &Folder, accept_removals: bool, lock: &Lock) -> Result<()> {
+        self.guard(folder, accept_removals)?;
         let mut entries = self.read(folder)?;
         let salvage = &self.salvage;
         let identity = salvage.identity.clone();

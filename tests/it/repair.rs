@@ -225,6 +225,80 @@ fn a_new_uidvalidity_only_where_a_person_asks_and_nothing_is_left() {
     }
 }
 
+/// Both files hold a header that proves itself, and nothing else: this passed for what an early kill leaves of a first
+/// build, and all mail got new UIDs under another UIDVALIDITY, at a plain `build`.
+#[test]
+fn two_files_that_were_cut_do_not_pass_for_a_first_build() {
+    let lose: [[(usize, Lose); 2]; 3] = [
+        [(0, |bytes| bytes.truncate(769)), (1, Vec::clear)],
+        [(0, |bytes| bytes[4096..].fill(0)), (1, |bytes| bytes.truncate(4096))],
+        [(0, |bytes| bytes.truncate(4096)), (1, |bytes| bytes.truncate(4096))],
+    ];
+    for how in lose {
+        let mail = indexed();
+        let validity = uidvalidity(&mail);
+        for (file, lose) in how {
+            mail.edit(FILES[file], lose);
+        }
+        let lost = mail.own_files();
+        for arguments in [&["build"][..], &["repair"], &["repair", "--dry-run"]] {
+            mail.run(arguments).fails_with(3).stderr_has("nothing in the index proves which UIDs were given out");
+            assert_eq!(mail.own_files(), lost);
+        }
+        mail.run(["repair", "--new-uidvalidity"]).ok();
+        assert!(uidvalidity(&mail) > validity);
+        mail.assert_sound();
+    }
+    // That nothing was ever given out is not known either, where the other file is damaged; a part of the numbers is skipped.
+    let mail = Mailbox::new();
+    mail.run(["build"]).ok();
+    mail.edit(FILES[0], |bytes| bytes.fill(0));
+    mail.deliver("new/1.host", self::mail("mail 1"));
+    mail.run(["build"]).ok();
+    assert!(mail.listed()[0].0 > 1_000_000, "{:?}", mail.listed());
+    mail.assert_sound();
+}
+
+/// A dry run said that all was well, and what it announced was then refused.
+#[test]
+fn a_dry_run_is_held_back_as_the_real_one_is() {
+    // Most is gone at once; or little, but its directory is not there, as before a disk is mounted.
+    for (messages, lost) in [(30, "mail"), (3, "directory")] {
+        let mail = Mailbox::new().messages(messages);
+        mail.run(["build"]).ok();
+        fs::rename(mail.file("cur"), mail.file("cur.away")).expect("move cur/ away");
+        if lost == "mail" {
+            fs::create_dir(mail.file("cur")).expect("make cur/");
+        }
+        mail.remove(FILES[1]);
+        let before = mail.own_files();
+        for arguments in [&["repair", "--dry-run"][..], &["repair"], &["build"]] {
+            let run = mail.run(arguments).fails_with(3);
+            run.stderr_shows(&format!("{messages} of {messages} messages whose entries are lost are gone at once"));
+            run.stderr_shows("--accept-removals");
+            assert_eq!(mail.own_files(), before, "{arguments:?}");
+        }
+        mail.run(["repair", "--dry-run", "--accept-removals"]).ok().stdout_has("would make it dead");
+        let _ = fs::remove_dir(mail.file("cur"));
+        fs::rename(mail.file("cur.away"), mail.file("cur")).expect("put cur/ back");
+        mail.run(["repair"]).ok().stdout_has(&format!("{messages} messages kept their UIDs"));
+        mail.assert_sound();
+    }
+}
+
+/// A flipped bit in the version was told as the work of another program, which nobody could be rid of.
+#[test]
+fn a_flipped_bit_of_the_version_is_damage_like_any_other() {
+    for name in FILES {
+        let mail = indexed();
+        mail.edit(name, |bytes| bytes[8] ^= 2);
+        mail.run(["check"]).fails_with(1).stdout_has("version: found 3, expected 1");
+        mail.run(["repair"]).ok().stdout_has("version: found 3, made it anew");
+        mail.assert_listed(&LEFT);
+        mail.assert_sound();
+    }
+}
+
 /// The time in seconds is not always greater than the last UIDVALIDITY, which may have been imported.
 #[test]
 fn a_new_uidvalidity_is_greater_than_what_can_be_read_of_the_old_one() {

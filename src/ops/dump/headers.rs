@@ -37,7 +37,7 @@ impl Dump<'_> {
             };
             let expected = match (&bad, field.name) {
                 (Some(BadHeader::Magic(_)), "magic") => Some(source.kind().magic().escape_ascii().to_string()),
-                (Some(BadHeader::Version(_)), "version") => Some(VERSION.to_string()),
+                (Some(BadHeader::Version(_) | BadHeader::NotVersion(_)), "version") => Some(VERSION.to_string()),
                 (Some(BadHeader::Crc(_, expected)), "crc") => Some(format!("{expected:#010x}")),
                 _ => None,
             };

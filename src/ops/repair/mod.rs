@@ -88,6 +88,7 @@ pub fn repair(
     if damage.iter().any(|finding| !is_behind(finding)) {
         let lock = if options.dry_run { None } else { Some(folder.lock("repair", wait, told)?) };
         let (mut rebuild, new_uid_validity) = plan(folder, options.new_uid_validity)?;
+        rebuild.guard(folder, options.accept_removals)?;
         done.mended = mended(folder, damage, Some(&rebuild))?;
         done.mended.extend(rebuild.dead(folder).into_iter().map(|(uid, fate)| died(folder, uid, &fate)));
         let (kept, read_again) = (rebuild.kept(), rebuild.read_again());
