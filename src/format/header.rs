@@ -15,7 +15,13 @@
 //! |     64 |    4 | `uid_validity` | UIDVALIDITY (RFC 9051, 2.3.1.1)                                             |
 //! |     68 |    4 | `uid_floor`    | UIDs up to this one had been given out when this generation was made, 0 for none |
 //!
-//! The index file's entries begin at 4096. The offsets file's header page goes on, after 56 zero bytes, with words
+//! The index file's entries begin at 4096. Behind its record stands
+//!
+//! | offset | size | field     | meaning                                                                        |
+//! |-------:|-----:|-----------|--------------------------------------------------------------------------------|
+//! |     72 |   16 | born      | birth of the index file, nanoseconds since 1970, and CRC32C of it: a copy has another |
+//!
+//! The offsets file's header page goes on, after 56 zero bytes, with words
 //! that the writer changes in place, each with its own checksum:
 //!
 //! | offset | size | field     | meaning                                                                        |
@@ -123,6 +129,15 @@ pub const RECORD: [Field; 9] = [
 ];
 
 const _: () = assert!(are_whole(&RECORD, 0, RECORD_LEN));
+
+/// What stands behind the record of the index file, by name.
+pub const INDEX_BORN: [Field; 2] =
+    [Field::new("born", RECORD_LEN, 8, Form::Signed), Field::new("born.crc", RECORD_LEN + 8, 8, Form::Hex)];
+
+/// Bytes of that.
+pub const BORN_LEN: usize = 16;
+
+const _: () = assert!(are_whole(&INDEX_BORN, RECORD_LEN, RECORD_LEN + BORN_LEN));
 
 /// What is wrong with a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -495,6 +510,19 @@ impl HeaderPage {
     pub(crate) fn forget_stamp(&self, sub: Sub) {
         self.stamp_words(sub).iter().for_each(|word| word.store(0));
     }
+}
+
+/// The bytes that say when an index file was born.
+pub(crate) fn encode_born(born_ns: i64) -> [u8; BORN_LEN] {
+    let born = born_ns as u64;
+    to_bytes([born, words_crc(&[born]).into()])
+}
+
+/// When the index file was born; `None` if that was not to be known, or is torn.
+pub(crate) fn decode_born(bytes: [u8; BORN_LEN]) -> Option<i64> {
+    let words = u128::from_le_bytes(bytes);
+    let (born, crc) = (words as u64, (words >> 64) as u64);
+    (u64::from(words_crc(&[born])) == crc).then_some(born as i64)
 }
 
 /// `N` words and their CRC.

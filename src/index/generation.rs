@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::format::SlotNo;
 use crate::format::block::{self, BLOCK_LEN};
 use crate::format::entry::Seal;
-use crate::format::header::{HEADER_LEN, Identity, Kind, Marks};
+use crate::format::header::{BORN_LEN, HEADER_LEN, Identity, Kind, Marks, RECORD_LEN, encode_born};
 use crate::format::word::LastChange;
 use crate::index::append::{Tail, reserve};
 use crate::index::publish::SlotData;
@@ -148,6 +148,9 @@ impl<'l> NewGeneration<'l> {
         let mut header = [0; HEADER_LEN];
         let record = self.identity.encode(Kind::Index);
         header[..record.len()].copy_from_slice(&record);
+        if let Some(born_ns) = born_ns(&self.file) {
+            header[RECORD_LEN..][..BORN_LEN].copy_from_slice(&encode_born(born_ns));
+        }
         self.file.write_all_at(&header, 0).map_err(|source| Error::Io {
             path: path.clone(),
             doing: "cannot write",

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::dir::{Dir, FileId, born_ns, id_of_file};
 use crate::error::{Damage, Error, Result};
 use crate::format::entry::Seal;
-use crate::format::header::{BadHeader, Identity, Kind, RECORD_LEN, VERSION};
+use crate::format::header::{BORN_LEN, BadHeader, Identity, Kind, RECORD_LEN, VERSION, decode_born};
 use crate::index::{Index, OFFSETS, index_name};
 use crate::map::OffsetsMap;
 
@@ -101,6 +101,13 @@ pub(crate) fn read_identity(file: &File, kind: Kind, path: PathBuf) -> Result<Id
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(too_short(path, file)),
         Err(source) => Err(Error::Io { path, doing: "cannot read", source }),
     }
+}
+
+/// Whether an index file is a copy. That matters only where no offsets file says which UIDs were given out since.
+pub(crate) fn is_copied_index(file: &File) -> bool {
+    let mut born = [0; BORN_LEN];
+    let then = file.read_exact_at(&mut born, RECORD_LEN as u64).ok().and_then(|()| decode_born(born));
+    matches!((then, born_ns(file)), (Some(then), Some(now)) if then != now)
 }
 
 /// UIDVALIDITY as it stands in one of our files, whatever else is wrong with its header.

@@ -13,13 +13,15 @@
 //! is ever cut or overwritten; an entry that must change gets a new place at the end.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use crate::dir::born_ns;
 use crate::error::{Damage, Error, Result};
 use crate::failpoint;
 use crate::format::block::{self, BLOCK_LEN, Block};
 use crate::format::entry::{ALIGN, Entry};
-use crate::format::header::{HEADER_LEN, IndexId, Marks, at};
+use crate::format::header::{HEADER_LEN, IndexId, Marks, RECORD_LEN, at, encode_born};
 use crate::format::status::Status;
 use crate::format::word::LastChange;
 use crate::format::{SlotNo, Uid};
@@ -140,7 +142,7 @@ impl<'l> Writer<'l> {
         last.map_or(Ok(()), |uid| self.raise_uid(uid))?;
         self.publish()?;
         self.begin()?;
-        self.index.set_born();
+        self.index.set_born()?;
         self.was_copy = true;
         Ok(())
     }
@@ -373,17 +375,25 @@ impl Index {
         self.dir.unlink(&index_name(self.identity.generation + 1))?;
         self.header().set_boot(&boot_id()?);
         if self.header().born().is_none() {
-            self.set_born();
+            self.set_born()?;
         }
         self.header().set_marks(marks.with(Marks::WRITING));
         Ok(())
     }
 
-    /// Says that the offsets file is no copy.
-    fn set_born(&self) {
+    /// Says that the files are no copies; the offsets file, by which that is known, comes last.
+    fn set_born(&self) -> Result<()> {
+        if let Some(born_ns) = born_ns(&self.entries_file) {
+            self.entries_file.write_all_at(&encode_born(born_ns), RECORD_LEN as u64).map_err(|source| Error::Io {
+                path: self.index_path(),
+                doing: "cannot write",
+                source,
+            })?;
+        }
         if let Some(born_ns) = self.born_ns {
             self.header().set_born(born_ns);
         }
+        Ok(())
     }
 
     /// Length of the index file in bytes.

@@ -16,7 +16,7 @@ use crate::format::header::{HEADER_LEN, Identity, IndexId, Kind, Marks};
 use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
 use crate::index::generation::{Start, first_identity, generations, new_marker};
-use crate::index::open::{read_identity, unproved_uid_validity};
+use crate::index::open::{is_copied_index, read_identity, unproved_uid_validity};
 use crate::index::publish::last_of_original;
 use crate::index::walk::{Stretch, walk};
 use crate::index::{OFFSETS, index_name, is_copy};
@@ -93,7 +93,7 @@ impl Salvage {
                 found.read_slots(&map, &old.id);
             }
         }
-        let (mut entries, mut is_whole_file) = (None, false);
+        let (mut entries, mut is_whole_file, mut is_copied) = (None, false, false);
         for (file, identity, is_proved) in indexes.iter().filter(|(_, identity, _)| identity.id == old.id) {
             let map = IndexMap::new(file).map_err(|source| Error::Io {
                 path: dir.path().join(index_name(identity.generation)),
@@ -102,6 +102,7 @@ impl Salvage {
             })?;
             found.read_entries(&map, identity);
             is_whole_file = *is_proved && map.len() >= found.accounted.max(HEADER_LEN as u64);
+            is_copied = is_copied_index(file);
             entries = Some(map);
         }
         let has_proof = found.has_last_slot || found.has_entry;
@@ -113,8 +114,8 @@ impl Salvage {
             // UIDVALIDITY says so.
             return Ok(Salvage::start_over(dir, 0)?.0);
         }
-        // Damaged or cut off entries may have been the newest.
-        let is_whole = has_proof && (found.has_last_slot || found.unread == 0);
+        // Damaged or cut off entries may have been the newest, and a back-up does not have those.
+        let is_whole = has_proof && (found.has_last_slot || (found.unread == 0 && !is_copied));
         if found.is_copy || !is_whole {
             found.last_uid = last_of_original(found.last_uid);
         }

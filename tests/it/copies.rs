@@ -145,6 +145,55 @@ fn a_restored_index_of_which_one_half_is_damaged_gives_out_no_uid_twice() {
     mail.assert_sound();
 }
 
+/// An index file that was put back alone, the offsets file being lost, knew nothing of later UIDs, and they were given out
+/// again.
+#[test]
+fn an_index_file_that_was_put_back_alone_gives_out_no_uid_twice() {
+    let mail = indexed();
+    if !births_are_kept(&mail) {
+        return;
+    }
+    let safe = back_up(&mail);
+    for n in [6, 7] {
+        mail.deliver(format!("new/{n}.host"), self::mail(&format!("mail {n}")));
+    }
+    mail.run(["list", "--uids", "new"]).ok().stdout("6\n7\n");
+    mail.remove("new/6.host");
+    restore(&mail, &safe);
+    mail.remove("maildex.offsets");
+    mail.run(["repair", "--dry-run"]).ok().stdout_has("mail whose UID stood only in what is damaged gets a new one");
+    mail.run(["repair"]).ok();
+    let listed = mail.listed();
+    assert!(listed.len() == 4 && listed[3].0 > 1_000_000, "{listed:?}");
+    mail.assert_sound();
+    // Nothing is skipped once more when that one loses its offsets file.
+    mail.remove("maildex.offsets");
+    mail.run(["build"]).ok();
+    mail.assert_listed(&listed.iter().map(|(uid, path)| (*uid, &**path)).collect::<Vec<_>>());
+    mail.deliver("new/8.host", self::mail("mail 8"));
+    mail.run(["build"]).ok();
+    assert_eq!(uid_of_newest(&mail), listed[3].0 + 1);
+    mail.assert_sound();
+}
+
+/// A copy that was taken over is an index in its own right, in both files.
+#[test]
+fn a_copy_that_was_taken_over_loses_its_offsets_file_like_any_other() {
+    let mail = indexed();
+    if !births_are_kept(&mail) {
+        return;
+    }
+    let copy = copy_of(&mail, "-a");
+    copy.deliver("new/6.host", self::mail("mail 6"));
+    copy.run(["build"]).ok();
+    let newest = uid_of_newest(&copy);
+    copy.remove("maildex.offsets");
+    copy.deliver("new/7.host", self::mail("mail 7"));
+    copy.run(["build"]).ok();
+    assert_eq!(uid_of_newest(&copy), newest + 1);
+    copy.assert_sound();
+}
+
 #[test]
 fn a_mail_of_a_copy_that_is_another_one_gets_another_uid() {
     let mail = indexed();

@@ -39,8 +39,8 @@ const FILES: [&str; 2] = ["maildex.offsets", "maildex.index.1"];
 /// Offset and length of the boot id in the header page, which is another one each time.
 const BOOT: std::ops::Range<usize> = 160..184;
 
-/// The same of the file's own birth.
-const BORN: std::ops::Range<usize> = 320..336;
+/// The same of the birth of each file.
+const BORN: [std::ops::Range<usize>; 2] = [320..336, 72..88];
 
 /// Offsets of other words of the header page.
 const COUNT_AT: usize = 128;
@@ -244,10 +244,11 @@ fn written_today() -> [Vec<u8>; 2] {
         generation.push(&mut bytes, ADDED, LastChange { number: message.changed, moved: false }, data).expect("push");
     }
     generation.commit(&start()).expect("commit");
-    let [mut offsets, index] = FILES.map(|name| fs::read(mailbox.file(name)).expect("read the file"));
+    let [mut offsets, mut index] = FILES.map(|name| fs::read(mailbox.file(name)).expect("read the file"));
     // As after a writer that ended well, on a machine that nobody knows.
     offsets[BOOT].fill(0);
-    offsets[BORN].fill(0);
+    offsets[BORN[0].clone()].fill(0);
+    index[BORN[1].clone()].fill(0);
     offsets[MARKS_AT..MARKS_AT + 8].copy_from_slice(&Number::encode(COMPLETE).to_le_bytes());
     [offsets, index]
 }

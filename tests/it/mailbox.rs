@@ -208,8 +208,8 @@ impl Mailbox {
         });
     }
 
-    /// Puts our files back as they were, and nothing else. The offsets file gets the birth of the file that it is in now, if
-    /// it had one: else it would be a copy.
+    /// Puts our files back as they were, and nothing else. Each gets the birth of the file that it is in now, if it had
+    /// one: else it would be a copy.
     pub fn put_back<N: AsRef<str>, B: AsRef<[u8]>>(&self, files: &[(N, B)]) {
         for name in self.own_files().into_keys() {
             if !files.iter().any(|(kept, _)| kept.as_ref() == name) {
@@ -219,16 +219,19 @@ impl Mailbox {
         for (name, bytes) in files {
             fs::write(self.file(name.as_ref()), bytes).expect("put our file back");
         }
-        let Ok(born) = fs::metadata(self.file("maildex.offsets")).and_then(|meta| meta.created()) else { return };
-        let born = born.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
-        self.edit("maildex.offsets", |bytes| {
-            let crc = |bytes: &[u8]| u64::from(crc32c::crc32c(bytes)).to_le_bytes();
-            if bytes.len() >= 336 && bytes[328..336] == crc(&bytes[320..328]) {
-                bytes[320..328].copy_from_slice(&born.to_le_bytes());
-                let crc = crc(&born.to_le_bytes());
-                bytes[328..336].copy_from_slice(&crc);
-            }
-        });
+        for name in self.own_files().into_keys() {
+            let at = if name == "maildex.offsets" { 320 } else { 72 }; // see `src/format/header.rs`
+            let Ok(born) = fs::metadata(self.file(&name)).and_then(|meta| meta.created()) else { return };
+            let born = born.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+            self.edit(&name, |bytes| {
+                let crc = |bytes: &[u8]| u64::from(crc32c::crc32c(bytes)).to_le_bytes();
+                if bytes.len() >= at + 16 && bytes[at + 8..at + 16] == crc(&bytes[at..at + 8]) {
+                    bytes[at..at + 8].copy_from_slice(&born.to_le_bytes());
+                    let crc = crc(&born.to_le_bytes());
+                    bytes[at + 8..at + 16].copy_from_slice(&crc);
+                }
+            });
+        }
     }
 
     /// Names in new/ and cur/, with the directory.

@@ -3,7 +3,7 @@
 use super::Check;
 use crate::error::Result;
 use crate::format::block::{BLOCK_LEN, SLOTS};
-use crate::format::header::{HEADER_LEN, HeaderPage, Marks, RECORD_LEN, at};
+use crate::format::header::{BORN_LEN, HEADER_LEN, HeaderPage, Marks, RECORD_LEN, at, decode_born};
 use crate::index::generation::{generations, is_temporary};
 use crate::index::{OFFSETS, index_name};
 use crate::maildir::Sub;
@@ -140,10 +140,15 @@ impl Check<'_> {
         }
         let mut page = [0; HEADER_LEN];
         let is_whole = self.index.entries().is_some_and(|(_, map)| map.copy(0, &mut page));
-        let stray = page[RECORD_LEN..].iter().filter(|&&byte| byte != 0).count();
+        let stray = page[RECORD_LEN + BORN_LEN..].iter().filter(|&&byte| byte != 0).count();
         if is_whole && stray > 0 {
             let what = format!("{stray} bytes of the header page that nothing uses are not zero");
             self.note("stray", self.index.index_path(), None, what);
+        }
+        let born = page[RECORD_LEN..][..BORN_LEN].try_into().expect("16 bytes of the page");
+        if is_whole && born != [0; BORN_LEN] && decode_born(born).is_none() {
+            let what = "birth of the index file: torn, or damaged; it matters only if the offsets file is lost";
+            self.note("torn", self.index.index_path(), Some(RECORD_LEN as u64), what);
         }
         let len = self.index.offsets_len();
         let torn = len.map_or(0, |len| len.saturating_sub(HEADER_LEN as u64) % BLOCK_LEN as u64);

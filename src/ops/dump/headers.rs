@@ -2,7 +2,9 @@
 
 use super::{Dump, Part, Said, Source, said};
 use crate::error::Result;
-use crate::format::header::{BadHeader, HEADER_LEN, Identity, Kind, MARK_NAMES, PAGE, RECORD, RECORD_LEN, VERSION};
+use crate::format::header::{
+    BORN_LEN, BadHeader, HEADER_LEN, INDEX_BORN, Identity, Kind, MARK_NAMES, PAGE, RECORD, RECORD_LEN, VERSION,
+};
 use crate::index::OFFSETS;
 
 /// Words of the header page whose checksum is a word of its own: the first of them, by name, and how many.
@@ -42,6 +44,21 @@ impl Dump<'_> {
                 _ => None,
             };
             self.show(source, Part::Header, field.name, place, said(field, of_field).expecting(expected))?;
+        }
+        Ok(())
+    }
+
+    /// What stands behind the record of the index file.
+    pub(super) fn birth(&mut self, source: &Source) -> Result<()> {
+        let Ok(bytes) = source.read(0, RECORD_LEN + BORN_LEN) else { return Ok(()) }; // told of the record
+        let born = bytes.get(RECORD_LEN..RECORD_LEN + 8).unwrap_or_default();
+        let sum = u64::from(crc32c::crc32c(born));
+        let is_empty = bytes.iter().skip(RECORD_LEN).all(|&byte| byte == 0);
+        for field in &INDEX_BORN {
+            let Some(of_field) = field.of(&bytes) else { return Ok(()) };
+            let is_wrong = field.name == "born.crc" && !is_empty && of_field != sum.to_le_bytes();
+            let said = said(field, of_field).expecting(is_wrong.then(|| format!("{sum:#018x}")));
+            self.show(source, Part::Header, field.name, (field.at as u64, field.len as u64), said)?;
         }
         Ok(())
     }

@@ -93,6 +93,7 @@ pub fn dump(dir: &Dir, wanted: &Wanted, show: Show<'_>) -> Result<()> {
     for index in &indexes {
         if wanted.header {
             dump.record(index)?;
+            dump.birth(index)?;
         }
         if wanted.entries {
             dump.entries(index, offsets.as_ref())?;
