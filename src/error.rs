@@ -56,6 +56,13 @@ pub enum Error {
         /// What is wrong with one of them.
         reason: Option<Box<Error>>,
     },
+    /// The two files are of two indexes, and nothing proves that the offsets file is the one of this folder.
+    TwoIndexes {
+        /// The offsets file.
+        path: PathBuf,
+        /// An index file.
+        other: PathBuf,
+    },
     /// A file written by a maildex with another format.
     Version {
         /// The file.
@@ -302,6 +309,7 @@ impl Error {
             | Error::NoIndex { path }
             | Error::Unfinished { path }
             | Error::NothingLeft { path, .. }
+            | Error::TwoIndexes { path, .. }
             | Error::NotOurs { path, .. }
             | Error::Damaged(Damage { path, .. })
             | Error::Version { path, .. }
@@ -361,6 +369,12 @@ impl Error {
                 "a back-up of either file brings the UIDs back; if there is none, this gives all mail new ones, under another UIDVALIDITY: maildex repair {} --new-uidvalidity",
                 path.display()
             ),
+            Error::TwoIndexes { path, .. } => {
+                let folder = path.parent().unwrap_or(Path::new(".")).display();
+                format!(
+                    "look at both with: maildex dump {folder}; move away the one that came from elsewhere, then: maildex repair {folder} --dry-run"
+                )
+            }
             Error::Version { path, .. } => {
                 let folder = path.parent().unwrap_or(Path::new(".")).display();
                 format!(
@@ -467,6 +481,13 @@ impl fmt::Display for Error {
             Error::Unfinished { .. } => write!(f, "the first build of the index has not finished"),
             Error::NotOurs { found, .. } => write!(f, "found {found}, expected a plain file with one link"),
             Error::Damaged(damage) => damage.fmt_rest(f),
+            Error::TwoIndexes { other, .. } => {
+                write!(
+                    f,
+                    "is not of the index of {}, and nothing proves which of them is this folder's",
+                    other.display()
+                )
+            }
             Error::NothingLeft { reason, .. } => {
                 write!(f, "nothing in the index proves which UIDs were given out")?;
                 reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))

@@ -84,6 +84,19 @@ impl Salvage {
         let Some(old) = known.clone().or_else(newest) else {
             return Err(nothing_left(dir, reason));
         };
+        if let Some((_, other, _)) = indexes.last()
+            && indexes.iter().all(|(_, identity, _)| identity.id != old.id)
+        {
+            // One of the two came from elsewhere. What proves nothing here is thrown away, so it must not be the wrong one.
+            let is_native = offsets.as_ref().is_some_and(|(file, _)| {
+                let map = OffsetsMap::new(file, false).ok().flatten();
+                map.is_some_and(|map| map.header().born().is_some_and(|then| Some(then) == born_ns(file)))
+            });
+            if !is_native {
+                let other = dir.path().join(index_name(other.generation));
+                return Err(Error::TwoIndexes { path: dir.path().join(OFFSETS), other });
+            }
+        }
         let mut found = Found { last_uid: old.uid_floor, ..Found::default() };
         if let Some((file, _)) = &offsets {
             let path = dir.path().join(OFFSETS);

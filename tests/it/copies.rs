@@ -230,3 +230,40 @@ fn another_folders_index_numbers_nothing_here() {
     assert!(listed.len() == 30 && listed.iter().all(|(uid, _)| *uid > 1_000_000), "{listed:?}");
     mail.assert_sound();
 }
+
+/// Another folder's offsets file was believed, and the index file, which had all UIDs of this one, was removed.
+#[test]
+fn another_folders_offsets_file_costs_this_one_nothing() {
+    for messages in [0, 3] {
+        let (mail, other) = (indexed(), Mailbox::new());
+        if !births_are_kept(&mail) {
+            return;
+        }
+        for n in 0..messages {
+            other.deliver(format!("cur/{n}.elsewhere:2,"), self::mail("elsewhere"));
+        }
+        other.run(["build"]).ok();
+        fs::remove_file(mail.file("maildex.offsets")).expect("remove our file");
+        cp("-p", &other.file("maildex.offsets"), &mail.file("maildex.offsets"));
+        let before = mail.own_files();
+        for arguments in [&["build"][..], &["repair", "--dry-run"], &["repair"]] {
+            let run = mail.run(arguments).fails_with(3);
+            run.stderr_shows("maildex.offsets: is not of the index of");
+            run.stderr_shows("move away the one that came from elsewhere");
+            assert_eq!(mail.own_files(), before, "{arguments:?}");
+        }
+        mail.run(["check"]).fails_with(1);
+        // The hint, followed.
+        mail.remove("maildex.offsets");
+        mail.run(["repair"]).ok();
+        mail.assert_listed(&LEFT);
+        mail.assert_sound();
+
+        // The other way round this folder's offsets file proves itself by its birth, and the index file is the stranger.
+        fs::remove_file(mail.file("maildex.index.2")).expect("remove our file");
+        cp("-p", &other.file("maildex.index.1"), &mail.file("maildex.index.2"));
+        mail.run(["repair"]).ok().stdout_has("3 messages kept their UIDs, 3 of them read from the mail again");
+        mail.assert_listed(&LEFT);
+        mail.assert_sound();
+    }
+}

@@ -139,7 +139,7 @@ fn is_behind(finding: &Finding) -> bool {
 /// What proves itself; if nothing does and a person has said so, a new beginning.
 fn plan(folder: &Folder, new_uid_validity: bool) -> Result<(Rebuild, Option<NewUidValidity>)> {
     match Salvage::collect(folder.dir()) {
-        Err(Error::NothingLeft { .. }) if new_uid_validity => {
+        Err(Error::NothingLeft { .. } | Error::TwoIndexes { .. }) if new_uid_validity => {
             let (salvage, before) = Salvage::start_over(folder.dir(), folder.touched()?)?;
             let now = salvage.identity.uid_validity;
             Ok((Rebuild::plan(folder, salvage)?, Some((before, now))))
