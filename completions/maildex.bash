@@ -82,6 +82,9 @@ _maildex() {
             maildex,stat)
                 cmd="maildex__subcmd__stat"
                 ;;
+            maildex,sync)
+                cmd="maildex__subcmd__sync"
+                ;;
             maildex,uids)
                 cmd="maildex__subcmd__uids"
                 ;;
@@ -154,6 +157,9 @@ _maildex() {
             maildex__subcmd__help,stat)
                 cmd="maildex__subcmd__help__subcmd__stat"
                 ;;
+            maildex__subcmd__help,sync)
+                cmd="maildex__subcmd__help__subcmd__sync"
+                ;;
             maildex__subcmd__help,uids)
                 cmd="maildex__subcmd__help__subcmd__uids"
                 ;;
@@ -177,6 +183,21 @@ _maildex() {
                 ;;
             maildex__subcmd__help__subcmd__lock,wanted)
                 cmd="maildex__subcmd__help__subcmd__lock__subcmd__wanted"
+                ;;
+            maildex__subcmd__help__subcmd__sync,add-peer)
+                cmd="maildex__subcmd__help__subcmd__sync__subcmd__add__subcmd__peer"
+                ;;
+            maildex__subcmd__help__subcmd__sync,init)
+                cmd="maildex__subcmd__help__subcmd__sync__subcmd__init"
+                ;;
+            maildex__subcmd__help__subcmd__sync,run)
+                cmd="maildex__subcmd__help__subcmd__sync__subcmd__run"
+                ;;
+            maildex__subcmd__help__subcmd__sync,status)
+                cmd="maildex__subcmd__help__subcmd__sync__subcmd__status"
+                ;;
+            maildex__subcmd__help__subcmd__sync,undelete)
+                cmd="maildex__subcmd__help__subcmd__sync__subcmd__undelete"
                 ;;
             maildex__subcmd__help__subcmd__uids,export)
                 cmd="maildex__subcmd__help__subcmd__uids__subcmd__export"
@@ -229,6 +250,42 @@ _maildex() {
             maildex__subcmd__lock__subcmd__help,wanted)
                 cmd="maildex__subcmd__lock__subcmd__help__subcmd__wanted"
                 ;;
+            maildex__subcmd__sync,add-peer)
+                cmd="maildex__subcmd__sync__subcmd__add__subcmd__peer"
+                ;;
+            maildex__subcmd__sync,help)
+                cmd="maildex__subcmd__sync__subcmd__help"
+                ;;
+            maildex__subcmd__sync,init)
+                cmd="maildex__subcmd__sync__subcmd__init"
+                ;;
+            maildex__subcmd__sync,run)
+                cmd="maildex__subcmd__sync__subcmd__run"
+                ;;
+            maildex__subcmd__sync,status)
+                cmd="maildex__subcmd__sync__subcmd__status"
+                ;;
+            maildex__subcmd__sync,undelete)
+                cmd="maildex__subcmd__sync__subcmd__undelete"
+                ;;
+            maildex__subcmd__sync__subcmd__help,add-peer)
+                cmd="maildex__subcmd__sync__subcmd__help__subcmd__add__subcmd__peer"
+                ;;
+            maildex__subcmd__sync__subcmd__help,help)
+                cmd="maildex__subcmd__sync__subcmd__help__subcmd__help"
+                ;;
+            maildex__subcmd__sync__subcmd__help,init)
+                cmd="maildex__subcmd__sync__subcmd__help__subcmd__init"
+                ;;
+            maildex__subcmd__sync__subcmd__help,run)
+                cmd="maildex__subcmd__sync__subcmd__help__subcmd__run"
+                ;;
+            maildex__subcmd__sync__subcmd__help,status)
+                cmd="maildex__subcmd__sync__subcmd__help__subcmd__status"
+                ;;
+            maildex__subcmd__sync__subcmd__help,undelete)
+                cmd="maildex__subcmd__sync__subcmd__help__subcmd__undelete"
+                ;;
             maildex__subcmd__uids,export)
                 cmd="maildex__subcmd__uids__subcmd__export"
                 ;;
@@ -260,7 +317,7 @@ _maildex() {
 
     case "${cmd}" in
         maildex)
-            opts="-q -h -V --quiet --index-dir --color --help --version build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help"
+            opts="-q -h -V --quiet --index-dir --color --help --version build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -689,7 +746,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help)
-            opts="build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help"
+            opts="build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1083,6 +1140,90 @@ _maildex() {
         maildex__subcmd__help__subcmd__stat)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__sync)
+            opts="init add-peer run status undelete"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__sync__subcmd__add__subcmd__peer)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__sync__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__sync__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__sync__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__sync__subcmd__undelete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1688,6 +1829,252 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__sync)
+            opts="-q -h --quiet --index-dir --color --help init add-peer run status undelete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__add__subcmd__peer)
+            opts="-q -h --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__help)
+            opts="init add-peer run status undelete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__help__subcmd__add__subcmd__peer)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__help__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__help__subcmd__undelete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__init)
+            opts="-q -h --repo --name --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__run)
+            opts="-q -h --pull-only --accept-removals --no-uids --same-content --json --wait --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --same-content)
+                    COMPREPLY=($(compgen -W "join keep" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__status)
+            opts="-q -h --trash --json --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__undelete)
+            opts="-q -h --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__uids)
             opts="-q -h --quiet --index-dir --color --help status export import help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1958,6 +2345,12 @@ _maildex_words() {
                 "lock status") verb="lock status" expects="folder other" values="--index-dir --color" ;;
                 "lock wanted") verb="lock wanted" expects="folder other" values="--index-dir --color" ;;
                 "lock break") verb="lock break" expects="folder other" values="--index-dir --color" ;;
+                sync) verb="sync" expects="other" values="--index-dir --color" ;;
+                "sync init") verb="sync init" expects="folder other" values="--repo --name --index-dir --color" ;;
+                "sync add-peer") verb="sync add-peer" expects="folder other" values="--index-dir --color" ;;
+                "sync run") verb="sync run" expects="folder other" values="--same-content --wait --index-dir --color" ;;
+                "sync status") verb="sync status" expects="folder other" values="--index-dir --color" ;;
+                "sync undelete") verb="sync undelete" expects="folder file" values="--index-dir --color" ;;
                 demo) verb="demo" expects="folder other" values="--messages --wait --index-dir --color" ;;
                 *) at=$((at + 1)) ;;
             esac

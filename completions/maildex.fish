@@ -53,6 +53,7 @@ complete -c maildex -n "__fish_maildex_needs_command" -f -a "repair" -d 'Mend a 
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "dump" -d 'Print the files of an index as they are, field by field'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "uids" -d 'Keep UIDs safe, and exchange them with Dovecot and Courier'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "lock" -d 'Hold the lock of a folder, ask who has it, get rid of a dead one'
+complete -c maildex -n "__fish_maildex_needs_command" -f -a "sync" -d 'Keep a mail root the same on several machines, through git'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "demo" -d 'Make a folder of made-up mail, and show on it what maildex does'
 complete -c maildex -n "__fish_maildex_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c maildex -n "__fish_maildex_using_subcommand build" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
@@ -564,6 +565,65 @@ complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "wanted" -d 'Ask whether somebody waits for the lock of a folder'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "break" -d 'Remove the lockfile that a dead holder left'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "init" -d 'Make a replica of a mail root'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "add-peer" -d 'Say with which repository to exchange what happens'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "run" -d 'Exchange with the others what happened, once'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "status" -d 'Say how it stands with a replica'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "undelete" -d 'Put mail back that another replica has removed'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -l repo -d 'Where to make the repository' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -l name -d 'What to call this replica; if not given, as the host is called' -r
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from add-peer" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from add-peer" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from add-peer" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from add-peer" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l same-content -d 'What mail is that has another name elsewhere, and the same contents, where two mail roots meet for the first time' -r -f -a "join\t'One mail: the smaller name wins, flags are united'
+keep\t'Two mails'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l pull-only -d 'Do what the others say, and tell them nothing'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l accept-removals -d 'Believe it when most of the mail of a folder is gone at once, here or elsewhere'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l no-uids -d 'Neither tell nor take UIDs: each machine has its own'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l json -d 'Print what was done as one JSON object'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from status" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from status" -l trash -d 'List the mail that others have removed: its id, and the folder and name that it had'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from status" -l json -d 'Print it as one JSON object'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from undelete" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from undelete" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from undelete" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from undelete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "init" -d 'Make a replica of a mail root'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "add-peer" -d 'Say with which repository to exchange what happens'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "run" -d 'Exchange with the others what happened, once'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "status" -d 'Say how it stands with a replica'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "undelete" -d 'Put mail back that another replica has removed'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l messages -d 'How many messages, up to a million' -r
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
@@ -572,30 +632,31 @@ always\t'Also in a pipe, with columns as on a terminal: for less -R'
 never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "list" -d 'List messages, one a line'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "count" -d 'Print how many messages there are'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "stat" -d 'Print what is in a folder: flags, sizes, ages, senders, and what the index costs'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "show" -d 'Print every field that the index has of a message'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "cat" -d 'Print mails as they are'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "flag" -d 'Set and clear flags, in place'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "inc" -d 'Take new mail up: move what is in new/ to cur/'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "changes" -d 'Print what changed since a token'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "replace" -d 'Give a message new contents, from standard input'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "deliver" -d 'Deliver a mail from standard input'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "move" -d 'Move messages to another folder'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "copy" -d 'Copy messages to another folder'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "expunge" -d 'Remove messages, for good'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "dedupe" -d 'Remove mail that is there more than once'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "compact" -d 'Rewrite the index without its dead entries'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "watch" -d 'Keep indexes up to date, and print what happens to the mail'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "repair" -d 'Mend a broken index, and say what was made of what'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "dump" -d 'Print the files of an index as they are, field by field'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "uids" -d 'Keep UIDs safe, and exchange them with Dovecot and Courier'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "lock" -d 'Hold the lock of a folder, ask who has it, get rid of a dead one'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "demo" -d 'Make a folder of made-up mail, and show on it what maildex does'
-complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock demo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "build" -d 'Make the index of a folder, or bring it up to date'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "list" -d 'List messages, one a line'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "count" -d 'Print how many messages there are'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "stat" -d 'Print what is in a folder: flags, sizes, ages, senders, and what the index costs'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "show" -d 'Print every field that the index has of a message'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "cat" -d 'Print mails as they are'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "flag" -d 'Set and clear flags, in place'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "inc" -d 'Take new mail up: move what is in new/ to cur/'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "changes" -d 'Print what changed since a token'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "replace" -d 'Give a message new contents, from standard input'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "deliver" -d 'Deliver a mail from standard input'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "move" -d 'Move messages to another folder'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "copy" -d 'Copy messages to another folder'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "expunge" -d 'Remove messages, for good'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "dedupe" -d 'Remove mail that is there more than once'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "compact" -d 'Rewrite the index without its dead entries'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "watch" -d 'Keep indexes up to date, and print what happens to the mail'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "check" -d 'Look for damage in the index of a folder, and change nothing'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "repair" -d 'Mend a broken index, and say what was made of what'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "dump" -d 'Print the files of an index as they are, field by field'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "uids" -d 'Keep UIDs safe, and exchange them with Dovecot and Courier'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "lock" -d 'Hold the lock of a folder, ask who has it, get rid of a dead one'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "sync" -d 'Keep a mail root the same on several machines, through git'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "demo" -d 'Make a folder of made-up mail, and show on it what maildex does'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and not __fish_seen_subcommand_from build list count stat show cat flag inc changes replace deliver move copy expunge dedupe compact watch check repair dump uids lock sync demo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from uids" -f -a "status" -d 'Say how the UIDs of a folder stand'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from uids" -f -a "export" -d 'Write down which UID is which mail\'s'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from uids" -f -a "import" -d 'Take up which UID is which mail\'s, from a list'
@@ -605,6 +666,11 @@ complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "status" -d 'Say who holds the lock of a folder'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "wanted" -d 'Ask whether somebody waits for the lock of a folder'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from lock" -f -a "break" -d 'Remove the lockfile that a dead holder left'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "init" -d 'Make a replica of a mail root'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "add-peer" -d 'Say with which repository to exchange what happens'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "run" -d 'Exchange with the others what happened, once'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "status" -d 'Say how it stands with a replica'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "undelete" -d 'Put mail back that another replica has removed'
 
 # What the definitions of options do not say: directories for FOLDER, the words of queries, and of SPEC.
 function __fish_maildex_expects --argument-names what
@@ -752,6 +818,30 @@ function __fish_maildex_expects --argument-names what
                 case 'lock break'
                     set verb lock break
                     set expects folder other
+                    set values --index-dir --color
+                case 'sync'
+                    set verb sync
+                    set expects other
+                    set values --index-dir --color
+                case 'sync init'
+                    set verb sync init
+                    set expects folder other
+                    set values --repo --name --index-dir --color
+                case 'sync add-peer'
+                    set verb sync add-peer
+                    set expects folder other
+                    set values --index-dir --color
+                case 'sync run'
+                    set verb sync run
+                    set expects folder other
+                    set values --same-content --wait --index-dir --color
+                case 'sync status'
+                    set verb sync status
+                    set expects folder other
+                    set values --index-dir --color
+                case 'sync undelete'
+                    set verb sync undelete
+                    set expects folder file
                     set values --index-dir --color
                 case 'demo'
                     set verb demo

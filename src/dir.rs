@@ -71,7 +71,8 @@ impl Dir {
     }
 
     /// Opens a directory in this one; never a symbolic link.
-    pub fn sub(&self, name: &str) -> Result<Dir> {
+    pub fn sub(&self, name: impl AsRef<OsStr>) -> Result<Dir> {
+        let name = name.as_ref();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let path = self.path.join(name);
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(Error::io("cannot open", &path))?;
@@ -79,7 +80,8 @@ impl Dir {
     }
 
     /// Opens a directory in this one, and makes it if it is not there, for the same group.
-    pub fn sub_or_create(&self, name: &str) -> Result<Dir> {
+    pub fn sub_or_create(&self, name: impl AsRef<OsStr>) -> Result<Dir> {
+        let name = name.as_ref();
         let stat = rustix::fs::fstat(&self.fd).map_err(Error::io("cannot stat", &self.path))?;
         let mode = Mode::RWXU | Mode::from_raw_mode(stat.st_mode) & Mode::RWXG;
         match rustix::fs::mkdirat(&self.fd, name, mode) {

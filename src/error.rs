@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::lock::{Owner, State, process};
+use crate::sync::text::BadFile;
 use crate::uidlist::{BadList, Format};
 
 /// The result of everything in this crate that can fail.
@@ -230,6 +231,15 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A mail root that cannot be synchronised as it is.
+    Sync {
+        /// The mail root, or a file of its replica.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+        /// The way out.
+        advice: String,
+    },
     /// A change of flags that cannot be understood.
     Spec {
         /// As it was given.
@@ -241,6 +251,57 @@ pub enum Error {
     Token {
         /// The folder.
         path: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
+    /// git is not installed.
+    NoGit {
+        /// The repository.
+        path: PathBuf,
+    },
+    /// git could not do what it was asked for.
+    Git {
+        /// The repository.
+        path: PathBuf,
+        /// What it was called for: "git fetch".
+        what: &'static str,
+        /// What it said.
+        said: String,
+    },
+    /// git waited for something for too long.
+    GitSilent {
+        /// The repository.
+        path: PathBuf,
+        /// What it was called for.
+        what: &'static str,
+        /// How long it said nothing.
+        seconds: u64,
+        /// What it said before.
+        said: String,
+    },
+    /// There is no repository of ours.
+    NoRepository {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// Another `sync` is at work on a repository.
+    SyncBusy {
+        /// The repository.
+        path: PathBuf,
+    },
+    /// The state of a replica that cannot be one.
+    Replica {
+        /// The repository.
+        path: PathBuf,
+        /// The commit that it is in.
+        commit: String,
+        /// Where, and what is wrong.
+        bad: Box<BadFile>,
+    },
+    /// A repository that git must not be sent to, or a bad name for one.
+    Url {
+        /// As it was given.
+        url: String,
         /// Why.
         why: &'static str,
     },
@@ -336,8 +397,15 @@ impl Error {
             | Error::UidList { path, .. }
             | Error::NotATarget { path, .. }
             | Error::Unlistable { path, .. }
+            | Error::Sync { path, .. }
+            | Error::NoGit { path }
+            | Error::Git { path, .. }
+            | Error::GitSilent { path, .. }
+            | Error::NoRepository { path }
+            | Error::SyncBusy { path }
+            | Error::Replica { path, .. }
             | Error::Guarded { path, .. } => Some(path),
-            Error::Spec { .. } | Error::Query { .. } | Error::BadLockId { .. } => None,
+            Error::Spec { .. } | Error::Query { .. } | Error::BadLockId { .. } | Error::Url { .. } => None,
         }
     }
 
@@ -460,7 +528,21 @@ impl Error {
             Error::Token { path, .. } => {
                 format!("take a new one with: maildex changes {0}; then list again: maildex list {0}", path.display())
             }
-            Error::Query { advice: Some(advice), .. } => advice.clone(),
+            Error::NoGit { .. } => "`sync` needs git, version 2.36 or later: apt-get install git, or its like".into(),
+            Error::Git { path, .. } => {
+                let path = path.display();
+                format!("nothing was lost, the next run begins where this one ended; is the repository whole? git -C {path} fsck")
+            }
+            Error::GitSilent { .. } => {
+                "the other side does not answer, or asks for a password; try again when it can be reached without one".into()
+            }
+            Error::NoRepository { .. } => "make one with: maildex sync init".into(),
+            Error::SyncBusy { .. } => "it will carry what has changed; or try again when it has ended".into(),
+            Error::Replica { .. } => {
+                "nothing of it was taken; look at the machine that wrote it, this one is as it was".into()
+            }
+            Error::Url { .. } => "a repository is a path, an ssh address such as host:mail.git, or an https URL".into(),
+            Error::Sync { advice, .. } | Error::Query { advice: Some(advice), .. } => advice.clone(),
             Error::Query { .. } => {
                 "a query is a UID set (3 or 1:9,12) or words such as unseen, from ann, since 7d; see: maildex help query"
                     .into()
@@ -525,7 +607,7 @@ impl fmt::Display for Error {
                     "{gone} of {of} messages whose entries are lost are gone at once: no file has their base names"
                 )
             }
-            Error::InTheWay { found, .. } => write!(f, "{found}"),
+            Error::InTheWay { found, .. } | Error::Sync { found, .. } => write!(f, "{found}"),
             Error::Taken { taken, .. } => write!(f, "cannot be renamed: {} is there already", taken.display()),
             Error::CannotFlag { refusal: Refusal::Info, .. } => {
                 write!(f, "its name has no place for flags, found something else than `2,` after the base name")
@@ -545,6 +627,16 @@ impl fmt::Display for Error {
             Error::NeedsBuild { why, .. } => write!(f, "the index must be mended first: {why}"),
             Error::Spec { spec, expected } => write!(f, "flags: found {spec:?}, expected {expected}"),
             Error::Token { why, .. } => write!(f, "the token cannot be used: {why}"),
+            Error::NoGit { .. } => write!(f, "found no program git"),
+            Error::Git { what, said, .. } => write!(f, "{what}: {said}"),
+            Error::GitSilent { what, seconds, said, .. } => {
+                write!(f, "{what}: said nothing for {seconds} s")?;
+                if said.is_empty() { Ok(()) } else { write!(f, "; before that: {said}") }
+            }
+            Error::NoRepository { .. } => write!(f, "no repository of maildex sync"),
+            Error::SyncBusy { .. } => write!(f, "another sync is at work on it"),
+            Error::Replica { commit, bad, .. } => write!(f, "{commit}: {bad}"),
+            Error::Url { url, why } => write!(f, "{url:?}: {why}"),
             Error::Query { word, number: 0, expected, .. } => write!(f, "query: found {word:?}, expected {expected}"),
             Error::Query { word, number, expected, .. } => {
                 write!(f, "query: word {number}: found {word:?}, expected {expected}")

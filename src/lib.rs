@@ -38,6 +38,7 @@ pub mod ops;
 pub mod query;
 pub mod refresh;
 pub mod sample;
+pub mod sync;
 mod system;
 pub mod threads;
 pub mod tree;

@@ -136,6 +136,7 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         | Error::SameFolder { .. }
         | Error::BadLockId { .. }
         | Error::NoContents { .. }
+        | Error::Url { .. }
         | Error::NotATarget { .. } => Exit::Usage,
         Error::NoMessage { .. } => Exit::Some,
         Error::Token { .. } => Exit::ListAgain,
@@ -145,6 +146,8 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         | Error::KeepsChanging { .. }
         | Error::StaleLock { .. }
         | Error::DovecotLock { .. }
+        | Error::SyncBusy { .. }
+        | Error::GitSilent { .. }
         | Error::LockLost { .. } => Exit::Busy,
         _ => Exit::Unusable,
     }

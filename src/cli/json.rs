@@ -1,6 +1,7 @@
 //! JSON, one object a line. The keys are the same in every verb, see `OUTPUT` in the man page.
 
 mod index;
+mod sync;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -26,6 +27,7 @@ use maildex::ops::uids;
 use serde::Serialize;
 
 pub use index::{checked, compacted, field, finding, repaired, report};
+pub use sync::{sync_status, synced};
 
 use crate::cli::placed::Placed;
 

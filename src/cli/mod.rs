@@ -41,6 +41,7 @@ mod signals;
 mod stat;
 mod stat_view;
 mod state;
+mod sync;
 mod template;
 mod terminal;
 mod text;
@@ -113,6 +114,7 @@ enum Verb {
     Dump(dump::Args),
     Uids(uids::Args),
     Lock(lock::Args),
+    Sync(sync::Args),
     #[command(hide = true)]
     LockGuard(lock::guard::Args),
     Demo(demo::Args),
@@ -149,6 +151,7 @@ impl Verb {
             Verb::Dump(args) => dump::run(args, out),
             Verb::Uids(args) => uids::run(args, out),
             Verb::Lock(args) => lock::run(args, out),
+            Verb::Sync(args) => sync::run(args, out),
             Verb::LockGuard(args) => lock::guard::run(args, out),
             Verb::Demo(args) => demo::run(args, out),
             Verb::Query(_) => help_query::run(out),
@@ -181,6 +184,7 @@ impl Verb {
             Verb::Dump(args) => &args.folder,
             Verb::Uids(args) => args.folder(),
             Verb::Lock(args) => args.folder(),
+            Verb::Sync(args) => args.root(),
             Verb::LockGuard(args) => &args.hold.folder,
             Verb::Demo(args) => &args.dir,
             Verb::Query(_) => Path::new(""),

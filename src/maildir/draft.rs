@@ -72,12 +72,24 @@ impl Draft {
 
     /// Sets its time of delivery, and its mode if it is to have that of another mail; and makes it durable.
     pub fn finish(&self, received: SystemTime, mode: Option<Mode>) -> Result<()> {
+        self.set(received, mode)?;
+        self.file.sync_all().map_err(|source| self.unfinished(source))
+    }
+
+    /// The same without making it durable, for who does that with many at once.
+    pub(crate) fn set(&self, received: SystemTime, mode: Option<Mode>) -> Result<()> {
         let times = FileTimes::new().set_modified(received);
-        mode.map_or(Ok(()), |mode| rustix::fs::fchmod(&self.file, mode))
-            .map_err(io::Error::from)
-            .and_then(|()| self.file.set_times(times))
-            .and_then(|()| self.file.sync_all())
-            .map_err(|source| Error::Io { path: self.tmp.path().join(&self.base), doing: "cannot finish", source })
+        let done = mode.map_or(Ok(()), |mode| rustix::fs::fchmod(&self.file, mode)).map_err(io::Error::from);
+        done.and_then(|()| self.file.set_times(times)).map_err(|source| self.unfinished(source))
+    }
+
+    fn unfinished(&self, source: io::Error) -> Error {
+        Error::Io { path: self.tmp.path().join(&self.base), doing: "cannot finish", source }
+    }
+
+    /// Makes it durable, with all that was written to its file system.
+    pub(crate) fn sync_all(&self) -> Result<()> {
+        rustix::fs::syncfs(&self.file).map_err(Error::io("cannot sync", self.tmp.path()))
     }
 
     /// What it is by now.
@@ -104,19 +116,25 @@ impl Draft {
     }
 
     /// The same under any name that is not taken.
-    pub fn place_as(mut self, dir: &Dir, name: &[u8]) -> Result<()> {
-        let placed = if self.is_named {
-            rename_new(&self.tmp, self.base.as_bytes(), dir, name)
-        } else {
-            dir.link_unnamed(&self.file, OsStr::from_bytes(name))
-        };
-        placed.map_err(Error::io("cannot put in place", dir.path().join(OsStr::from_bytes(name))))?;
-        self.is_named = false;
+    pub fn place_as(self, dir: &Dir, name: &[u8]) -> Result<()> {
+        let path = || dir.path().join(OsStr::from_bytes(name));
+        self.link_as(dir, name).map_err(|errno| Error::io("cannot put in place", path())(errno))?;
         if let Err(error) = dir.sync() {
             // What failed must not be left beside the mail that it was to replace.
             let _ = rustix::fs::unlinkat(dir, OsStr::from_bytes(name), AtFlags::empty());
             return Err(error);
         }
+        Ok(())
+    }
+
+    /// The same for who syncs the directory later.
+    pub(crate) fn link_as(mut self, dir: &Dir, name: &[u8]) -> Result<(), Errno> {
+        if self.is_named {
+            rename_new(&self.tmp, self.base.as_bytes(), dir, name)?;
+        } else {
+            dir.link_unnamed(&self.file, OsStr::from_bytes(name))?;
+        }
+        self.is_named = false;
         Ok(())
     }
 }

@@ -25,6 +25,7 @@ pub mod replace;
 pub mod select;
 pub mod show;
 pub mod stat;
+pub mod sync;
 pub mod uids;
 
 use crate::format::Uid;

@@ -148,6 +148,15 @@ pub(crate) fn adopt(folder: &Folder, list: &UidList<'_>, lock: &Lock, progress: 
     }
 }
 
+/// Begins anew with a list, whatever was given out before: UIDVALIDITY is another one, so all numbers are void.
+pub(crate) fn adopt_anew(folder: &Folder, list: &UidList<'_>, lock: &Lock, progress: OnProgress<'_>) -> Result<Answer> {
+    match recover::open(folder.dir(), None)? {
+        Found::Nothing => begin(folder, list, lock, 1, progress),
+        Found::Index(index) => begin(folder, list, lock, index.identity().generation + 1, progress),
+        Found::Broken(why) => Err(Error::NeedsBuild { path: folder.path().to_path_buf(), why }),
+    }
+}
+
 /// Says what taking a list up would do, and changes nothing.
 pub(crate) fn preview(folder: &Folder, list: &UidList<'_>) -> Result<Answer> {
     let look = Look::at(folder)?;

@@ -28,7 +28,7 @@ use crate::maildir::Sub;
 use crate::maildir::listing::Stamp;
 
 pub use adopt::{Adopted, Answer, Conflict, Here, Refusal};
-pub(crate) use adopt::{adopt, preview};
+pub(crate) use adopt::{adopt, adopt_anew, preview};
 use pass::Refresh;
 pub use rebuild::{Fate, Rebuild};
 pub use report::Report;

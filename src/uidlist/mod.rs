@@ -6,7 +6,7 @@
 
 mod courier;
 mod dovecot;
-mod tsv;
+pub(crate) mod tsv;
 
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
@@ -301,7 +301,7 @@ fn write_base(out: &mut dyn Write, base: &[u8]) -> io::Result<()> {
 }
 
 /// Some of a text, for messages.
-fn excerpt(text: &[u8]) -> String {
+pub(crate) fn excerpt(text: &[u8]) -> String {
     const SHOWN: usize = 60;
     let dots = if text.len() > SHOWN { "..." } else { "" };
     format!("\"{}{dots}\"", text[..text.len().min(SHOWN)].escape_ascii())

@@ -47,21 +47,28 @@ pub(super) fn write_header(out: &mut dyn Write, uid_validity: u32, uid_next: u64
 
 pub(super) fn write_line(out: &mut dyn Write, uid: Uid, base: &[u8]) -> io::Result<()> {
     write!(out, "{uid}\t")?;
-    for stretch in base.chunk_by(|a, b| is_plain(*a) && is_plain(*b)) {
+    write_escaped(out, base)?;
+    out.write_all(b"\n")
+}
+
+/// Writes a name as printable ASCII.
+pub(crate) fn write_escaped(out: &mut dyn Write, name: &[u8]) -> io::Result<()> {
+    for stretch in name.chunk_by(|a, b| is_plain(*a) && is_plain(*b)) {
         match stretch {
             [b'\\'] => out.write_all(b"\\\\")?,
             [byte] if !is_plain(*byte) => write!(out, "\\x{byte:02x}")?,
             plain => out.write_all(plain)?,
         }
     }
-    out.write_all(b"\n")
+    Ok(())
 }
 
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'\\'
 }
 
-fn unescaped(name: &[u8]) -> Option<Cow<'_, [u8]>> {
+/// The name that was written so.
+pub(crate) fn unescaped(name: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !name.contains(&b'\\') {
         return Some(Cow::Borrowed(name));
     }

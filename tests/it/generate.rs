@@ -96,7 +96,7 @@ fn every_verb_has_a_page_with_examples() {
     for verb in verbs {
         let page = format!("maildex-{}.1", verb.join("-"));
         let text = pages.get(&page).unwrap_or_else(|| panic!("no {page}; make it: {AGAIN}"));
-        let reference = format!(".BR maildex\\-{} (1)\n", verb.join("\\-"));
+        let reference = format!(".BR maildex\\-{} (1)\n", verb.join("-").replace('-', "\\-"));
         let parent = if verb.len() == 1 { "maildex.1".into() } else { format!("maildex-{}.1", verb[0]) };
         assert!(pages[&parent].contains(&reference), "{parent} does not name {page}");
         let has_examples = text.contains("\n.SH EXAMPLES\n") && text.contains("\n.EX\n");
@@ -133,6 +133,10 @@ fn the_main_page_reads_from_top_to_bottom_and_is_complete() {
     let changes = mail.run(["changes", "--since", "0", "--json"]).ok().json();
     fs::write(mail.file("dovecot-uidlist"), "3 V1 N1\n").expect("write");
     let uids = mail.run(["uids", "status", "--json"]).ok().json();
+    mail.run(["sync", "init"]).ok();
+    mail.run(["sync", "add-peer", "hub", "/nowhere"]).ok();
+    let synced = mail.run(["sync", "run", "--json"]).fails_with(4).json();
+    let replica = mail.run(["sync", "status", "--json"]).ok().json();
     let lock = printed(Command::new(maildex()).args(["lock", "status", "--json"]).arg(mail.path()));
     let lock: serde_json::Value = serde_json::from_str(&lock).expect("one object");
     let output = page.split("\n.SH ").find(|section| section.starts_with("OUTPUT")).expect("a section");
@@ -149,6 +153,11 @@ fn the_main_page_reads_from_top_to_bottom_and_is_complete() {
         &changes[0],
         &uids[0],
         &uids[0]["lists"][0],
+        &synced[0],
+        &synced[0]["sent"],
+        &synced[0]["received"],
+        &replica[0],
+        &replica[0]["peers"][0],
         &lock,
     ]
     .into_iter()
@@ -264,7 +273,10 @@ fn every_example_works_when_pasted() {
     let path = std::env::var("PATH").expect("a PATH");
     for command in commands {
         let mut sh = Command::new("sh");
-        sh.args(["-ec", &command]).env("HOME", &home).env("PATH", format!("{}:{path}", bin.display()));
+        sh.args(["-ec", &command])
+            .env("HOME", &home)
+            .env_remove("XDG_STATE_HOME")
+            .env("PATH", format!("{}:{path}", bin.display()));
         sh.current_dir(&home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = sh.spawn().expect("sh");
         // Only against a hang.

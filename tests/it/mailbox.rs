@@ -101,12 +101,13 @@ impl Mailbox {
     }
 
     /// The command line that runs a verb on the folder: `["list", "unseen"]` is `maildex list FOLDER unseen`, and
-    /// `["uids", "export", "-"]` is `maildex uids export FOLDER -`.
+    /// `["uids", "export", "-"]` is `maildex uids export FOLDER -`. Replicas have their repositories beside it.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut arguments = arguments.into_iter().peekable();
         let mut command = Command::new(maildex());
-        command.env_remove("MAILDEX_KILL_AT").env("TZ", "UTC");
-        let words = if arguments.peek().is_some_and(|verb| verb.as_ref() == "uids") { 2 } else { 1 };
+        command.env_remove("MAILDEX_KILL_AT").env("TZ", "UTC").env("XDG_STATE_HOME", self.temp.path());
+        let has_two_words = |verb: &A| ["uids", "sync"].iter().any(|known| verb.as_ref() == *known);
+        let words = if arguments.peek().is_some_and(has_two_words) { 2 } else { 1 };
         command.args(arguments.by_ref().take(words)).arg(self.path()).args(arguments);
         command
     }

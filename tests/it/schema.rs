@@ -173,6 +173,10 @@ fn what_the_verbs_print_is_as_the_schema_says() {
         .args(["lock", "status", "--json"])
         .arg(mail.path());
     assert_kinds(&mail.finish(&mut held).ok(), &["lock"]);
+    run(&["sync", "init"]);
+    run(&["sync", "add-peer", "hub", "/nowhere"]);
+    assert_kinds(&mail.run(["sync", "run", "--json"]).fails_with(4), &["synced"]);
+    assert_kinds(&run(&["sync", "status", "--json"]), &["replica"]);
     mail.edit("maildex.offsets", |bytes| bytes[4096] ^= 1);
     assert_kinds(&mail.run(["check", "--json"]).fails_with(1), &["finding", "checked"]);
     assert_kinds(&run(&["repair", "--json"]), &["finding", "repaired"]);

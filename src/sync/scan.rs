@@ -1,0 +1,543 @@
+//! What happened in the folders here since they were last looked at, as changes of the state.
+//!
+//! A folder is brought up to date as every verb does it, and then compared with what stood there ([`Local`]), by UID: a UID
+//! never comes to mean another mail, so what is known of it need not be read again. Mail is read once, when it is new.
+//!
+//! A difference is a change only if the folder also differs from the state: what a run that was killed has applied already
+//! is no news.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::folder::{Folder, Setting};
+use crate::format::Uid;
+use crate::format::header::IndexId;
+use crate::format::status::Status;
+use crate::index::Snapshot;
+use crate::lock::{Owner, Wait};
+use crate::maildir::flags::Flags;
+use crate::maildir::name::{own_fields, stem};
+use crate::ops::build::{OnProgress, Options, Progress, Report, build};
+use crate::ops::list::message;
+use crate::ops::names::{Names, Wanted};
+use crate::refresh::is_fresh;
+use crate::sync::guid::Hasher;
+use crate::sync::join::{Burnt, Numbering, merge};
+use crate::sync::local::{Known, Local, LocalFolder};
+use crate::sync::state::{FolderId, Guid, ReplicaId, State};
+use crate::tree;
+
+/// The guard judges removals only from so many on.
+pub(super) const GUARDED_FROM: usize = 20;
+
+/// The longest base name, and the longest name of a directory, that another machine is asked to make.
+const NAME_MAX: usize = 200;
+
+/// How a scan is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner<'s> {
+    /// How folders are opened.
+    pub setting: &'s Setting,
+    /// How long to wait for the lock of a folder.
+    pub wait: Wait,
+    /// Believe it, however much mail is gone.
+    pub accept_removals: bool,
+    /// Whether numbers are told to the others, and taken from them.
+    pub numbering: Numbering,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// The folders as they are.
+    pub folders: BTreeMap<FolderId, LocalFolder>,
+    /// Mails that came.
+    pub added: usize,
+    /// Mails whose flags changed.
+    pub flags: usize,
+    /// Mails that went to another folder, or got another name.
+    pub moved: usize,
+    /// Mails that are gone.
+    pub removed: usize,
+    /// Removals that were held back.
+    pub held: Vec<Held>,
+    /// Mail that cannot be told to others, and why.
+    pub stays: Vec<(PathBuf, &'static str)>,
+    /// What was noticed where an index was brought up to date.
+    pub reports: Vec<(PathBuf, Report)>,
+    /// Directories that could not be looked into.
+    pub unreadable: Vec<Error>,
+    /// Numbers that died because they were given to other mail here than elsewhere.
+    pub burnt: Vec<Burnt>,
+}
+
+/// Removals that were held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Mails that are gone.
+    pub gone: usize,
+    /// Of so many.
+    pub of: usize,
+    /// They are gone here; else another replica has removed them.
+    pub here: bool,
+}
+
+/// Takes base name and contents of mail that the repository does not have.
+pub type OnMail<'m> = &'m mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
+/// The guid of a mail of this base name.
+pub(super) fn guid_of(base: &[u8], contents: &[u8]) -> Guid {
+    let mut hasher = Hasher::new(base);
+    hasher.update(contents);
+    hasher.finish()
+}
+
+/// A folder that was looked at.
+struct Looked {
+    path: PathBuf,
+    id: FolderId,
+    now: LocalFolder,
+    /// UID and flags of mail that is to be read.
+    unread: Vec<(u32, Flags)>,
+    /// Mail that is in the folder, and was in it, or in one that had its index, with the flags that it had then.
+    known: Vec<(u32, Known)>,
+    /// Mail that is gone.
+    gone: Vec<(u32, Known)>,
+}
+
+/// A mail that was not there before.
+struct Fresh {
+    folder: FolderId,
+    guid: Guid,
+    base: Vec<u8>,
+    flags: Flags,
+}
+
+/// The path of a folder below the mail root, as it is told to others; `None` if it cannot be a folder there.
+pub(super) fn folder_name(root: &Path, path: &Path) -> Option<Vec<u8>> {
+    let name = path.strip_prefix(root).ok()?.as_os_str().as_bytes();
+    is_folder_name(name).then(|| name.to_vec())
+}
+
+/// Whether a directory of this name can be made below a mail root: no way out of it, nothing that a Maildir or maildex has
+/// there.
+pub(crate) fn is_folder_name(name: &[u8]) -> bool {
+    let is_part = |part: &[u8]| {
+        let is_taken = [&b"cur"[..], b"new", b"tmp", b".", b".."].contains(&part) || part.starts_with(b"maildex.");
+        !part.is_empty() && part.len() <= NAME_MAX && !is_taken && !part.contains(&0)
+    };
+    name.is_empty() || (name.len() < 3000 && name.split(|&b| b == b'/').all(is_part))
+}
+
+/// Whether a file of this base name can be made in a Maildir.
+pub(super) fn is_base(base: &[u8]) -> bool {
+    let has_odd = base.iter().any(|b| matches!(b, b'/' | b':' | 0));
+    !base.is_empty() && !base.starts_with(b".") && base.len() <= NAME_MAX && !has_odd && !stem(base).is_empty()
+}
+
+/// Looks at the folders of a replica.
+pub struct Scanner<'a> {
+    /// The mail root.
+    pub root: &'a Path,
+    /// How.
+    pub manner: &'a Manner<'a>,
+    /// Who tells.
+    pub me: ReplicaId,
+    /// What stood in the folders.
+    pub local: &'a Local,
+    /// Hears of waiting for the lock of a folder.
+    pub told: &'a mut dyn FnMut(&Path, Option<&Owner>),
+    /// Hears how far it is.
+    pub progress: OnProgress<'a>,
+    /// What was found.
+    pub found: Scan,
+}
+
+impl Scanner<'_> {
+    /// Looks at all folders below the mail root and tells the state what happened in them.
+    pub fn scan(mut self, state: &mut State, mail: OnMail<'_>) -> Result<Scan> {
+        let tree = tree::find(self.root)?;
+        let mut found = Vec::new();
+        for path in tree.folders {
+            match folder_name(self.root, &path) {
+                Some(name) => found.push((path, FolderId::of(&name), name)),
+                None => self.found.stays.push((path, "its name cannot be a folder's on another machine")),
+            }
+        }
+        let is_hidden = |name: &[u8]| {
+            let path = self.root.join(OsStr::from_bytes(name));
+            tree.unreadable.iter().filter_map(Error::path).any(|above| path.starts_with(above))
+        };
+        let here: HashSet<FolderId> = found.iter().map(|(_, id, _)| *id).collect();
+        let local = self.local;
+        let not_found = local.folders.iter().filter(|(id, _)| !here.contains(id));
+        let (hidden, away): (Vec<_>, Vec<_>) =
+            not_found.map(|(id, folder)| (*id, folder)).partition(|(_, folder)| is_hidden(&folder.name));
+        self.found.folders.extend(hidden.into_iter().map(|(id, folder)| (id, folder.clone())));
+        self.found.unreadable = tree.unreadable;
+        let mut looked = Vec::new();
+        for (path, id, name) in found {
+            // A directory that was renamed has its index with it.
+            let donor = |index| away.iter().find(|(_, folder)| folder.index == index).map(|(_, folder)| *folder);
+            looked.push(self.look(&path, id, name, &donor)?);
+        }
+        let gone = looked.iter().flat_map(|folder| folder.gone.iter().map(|gone| gone.1));
+        let gone = Gone::collect(gone.chain(away.iter().flat_map(|(_, folder)| folder.mails.values().copied())), state);
+        let mut fresh = Vec::new();
+        for folder in &mut looked {
+            folder.take_known(local.folders.get(&folder.id), state, &mut fresh);
+        }
+        let total = looked.iter().map(|folder| folder.unread.len()).sum();
+        let mut reading = Reading { gone: &gone, mail, fresh, done: 0, total };
+        for folder in looked.iter_mut().filter(|folder| !folder.unread.is_empty()) {
+            self.read(folder, state, &mut reading)?;
+        }
+        let fresh = reading.fresh;
+        for folder in &looked {
+            state.make_folder(self.me, &folder.now.name, folder.now.uid_validity);
+        }
+        self.take_up(state, &fresh, &gone);
+        for folder in &looked {
+            self.tell_flags(folder, state);
+        }
+        self.remove(state, &mut looked, &away, &fresh);
+        self.found.folders.extend(looked.into_iter().map(|folder| (folder.id, folder.now)));
+        if self.manner.numbering == Numbering::Eager {
+            tell_numbers(state, &mut self.found)?;
+        }
+        Ok(self.found)
+    }
+
+    /// Brings a folder up to date and compares it with what stood there.
+    fn look<'l>(
+        &mut self,
+        path: &Path,
+        id: FolderId,
+        name: Vec<u8>,
+        donor: &dyn Fn(IndexId) -> Option<&'l LocalFolder>,
+    ) -> Result<Looked> {
+        let (manner, told) = (self.manner, &mut *self.told);
+        let before = self.local.folders.get(&id);
+        let mut folder = Folder::open_with(path, manner.setting)?;
+        if !matches!(is_fresh(&mut folder), Ok(true)) {
+            let options = Options { accept_removals: manner.accept_removals, heal: true, full: false };
+            let report = build(&folder, options, manner.wait, &mut |owner| told(path, owner), self.progress)?;
+            if report.interrupted {
+                return Err(stopped(path));
+            }
+            self.found.reports.push((path.to_path_buf(), report));
+        }
+        let last = folder.complete_index()?.last_given()?;
+        let index = folder.complete_index()?;
+        let (index_id, uid_validity) = (index.identity().id, index.identity().uid_validity);
+        let snapshot = index.snapshot()?;
+        let uid_next = u64::from(last.max(snapshot.last_uid()?.map_or(0, Uid::get))) + 1;
+        let is_same = |before: &LocalFolder| (before.index, before.uid_validity) == (index_id, uid_validity);
+        if let Some(before) = before.filter(|before| is_same(before) && before.counter == snapshot.counter()) {
+            let now = LocalFolder { uid_next, ..before.clone() };
+            return Ok(Looked { path: path.to_path_buf(), id, now, unread: vec![], known: vec![], gone: vec![] });
+        }
+        let with_numbers =
+            before.filter(|before| is_same(before)).or_else(|| donor(index_id).filter(|donor| is_same(donor)));
+        let mut looked = compare(&snapshot, with_numbers)?;
+        // Numbers of another index say nothing of this one: all is read, and known again by what it is.
+        if let Some(before) = before.filter(|before| !is_same(before)) {
+            looked.gone = before.mails.iter().map(|(uid, known)| (*uid, *known)).collect();
+        } else if before.is_none() {
+            looked.gone.clear();
+        }
+        let counter = snapshot.counter();
+        looked.now =
+            LocalFolder { name, index: index_id, counter, uid_validity, uid_next, count: 0, mails: BTreeMap::new() };
+        looked.path = path.to_path_buf();
+        looked.id = id;
+        Ok(looked)
+    }
+
+    /// Reads mail that is not known.
+    fn read(&mut self, looked: &mut Looked, state: &State, reading: &mut Reading<'_>) -> Result<()> {
+        let before = self.local.folders.get(&looked.id);
+        let stays = &mut self.found.stays;
+        let mut folder = Folder::open_with(&looked.path, self.manner.setting)?;
+        let maildir = std::sync::Arc::clone(folder.maildir());
+        let snapshot = folder.complete_index()?.snapshot()?;
+        let (mut entries, mut names) = (snapshot.index().entries()?, Names::default());
+        let mut here: HashSet<Guid> = looked.now.mails.values().filter_map(|known| known.guid).collect();
+        let was_here: HashSet<Guid> =
+            before.iter().flat_map(|before| before.mails.values()).filter_map(|known| known.guid).collect();
+        let mut contents = Vec::new();
+        for (uid, flags) in std::mem::take(&mut looked.unread) {
+            reading.done += 1;
+            if (self.progress)(Progress { done: reading.done, total: reading.total }).is_break() {
+                return Err(stopped(&looked.path));
+            }
+            let slot = Uid::new(uid).map(|uid| snapshot.find_uid(uid)).transpose()?.flatten();
+            let Some(slot) = slot else { continue };
+            let message = message(&slot, &mut entries)?;
+            let base = message.entry.base.to_vec();
+            contents.clear();
+            let read = Wanted::of(&message).open(&maildir, &mut names).and_then(|(mut file, sub, name)| {
+                let failed = |source| Error::Io { path: maildir.path_of(sub, &name), doing: "cannot read", source };
+                file.read_to_end(&mut contents).map_err(failed)
+            });
+            match read {
+                Ok(_) => {}
+                // Gone again, or changed under our hands: that is for the next run.
+                Err(Error::NoMessage { .. } | Error::OtherMail { .. } | Error::KeepsChanging { .. }) => {
+                    looked.now.counter = 0;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            let size = contents.len() as u64;
+            if !is_base(&base) {
+                stays.push((
+                    looked.path.join(OsStr::from_bytes(&base)),
+                    "no other machine could have a file of that name",
+                ));
+                looked.now.mails.insert(uid, Known { guid: None, size, flags });
+                continue;
+            }
+            let own = guid_of(&base, &contents);
+            let guid = if reading.gone.flags.contains_key(&own) || was_here.contains(&own) {
+                own
+            } else {
+                reading.gone.with(&contents).find(|guid| !here.contains(guid)).unwrap_or(own)
+            };
+            if !here.insert(guid) {
+                stays.push((looked.path.join(OsStr::from_bytes(&base)), "the same mail is in the folder already"));
+                looked.now.mails.insert(uid, Known { guid: None, size, flags });
+                continue;
+            }
+            if !state.mails.contains_key(&guid) {
+                (reading.mail)(&base, &contents)?;
+            }
+            looked.now.mails.insert(uid, Known { guid: Some(guid), size, flags });
+            let base = [stem(&base), &own_fields(&base)].concat();
+            reading.fresh.push(Fresh { folder: looked.id, guid, base, flags });
+        }
+        Ok(())
+    }
+
+    /// Flags that changed of mail that was there before.
+    fn tell_flags(&mut self, looked: &Looked, state: &mut State) {
+        let Some(before) = self.local.folders.get(&looked.id) else { return };
+        let by_guid: HashMap<Guid, Flags> =
+            before.mails.values().filter_map(|known| Some((known.guid?, known.flags))).collect();
+        for (uid, known) in &looked.now.mails {
+            let same_uid = before.mails.get(uid).filter(|before| before.guid == known.guid).map(|before| before.flags);
+            let was = same_uid.or_else(|| by_guid.get(&known.guid?).copied());
+            let (Some(guid), Some(was)) = (known.guid, was) else { continue };
+            if was != known.flags {
+                self.found.flags += usize::from(change_flags(self.me, state, guid, was, known.flags));
+            }
+        }
+    }
+
+    /// Mail that came to a folder.
+    fn take_up(&mut self, state: &mut State, fresh: &[Fresh], gone: &Gone) {
+        for Fresh { folder, guid, base, flags } in fresh {
+            let was = gone.flags.get(guid).copied();
+            let is_there = state.mails.get(guid).is_some_and(|mail| mail.places.contains_key(folder));
+            if !is_there {
+                state.add(self.me, *folder, *guid, base);
+                if was.is_some() { self.found.moved += 1 } else { self.found.added += 1 }
+            }
+            // Of mail that moved what changed on the way; of a copy, or of what a killed run has put there, what it has more.
+            change_flags(self.me, state, *guid, was.unwrap_or(Flags::NONE), *flags);
+        }
+    }
+
+    /// Mail that is gone, and folders that are.
+    fn remove(&mut self, state: &mut State, looked: &mut [Looked], away: &[(FolderId, &LocalFolder)], fresh: &[Fresh]) {
+        let (local, me, scan) = (self.local, self.me, &mut self.found);
+        let moved: HashSet<Guid> = fresh.iter().map(|fresh| fresh.guid).collect();
+        let is_gone = |state: &State, id: FolderId, known: &Known| {
+            known.guid.filter(|guid| state.mails.get(guid).is_some_and(|mail| mail.places.contains_key(&id)))
+        };
+        let is_too_much = |gone: usize, of: usize| !self.manner.accept_removals && gone > GUARDED_FROM && gone * 2 > of;
+        let mut total = 0;
+        let count = |state: &State, id, mails: &mut dyn Iterator<Item = &Known>| {
+            mails.filter_map(|known| is_gone(state, id, known)).filter(|guid| !moved.contains(guid)).count()
+        };
+        for folder in looked.iter() {
+            total += count(state, folder.id, &mut folder.gone.iter().map(|(_, known)| known));
+        }
+        for (id, folder) in away {
+            total += count(state, *id, &mut folder.mails.values());
+        }
+        let all_mails = local.folders.values().map(|folder| folder.mails.len()).sum();
+        // Where no folder is left at all the disk is not there.
+        let is_away = looked.is_empty() && !self.manner.accept_removals;
+        let all_held = is_away || is_too_much(total, all_mails);
+        for folder in looked {
+            let gone: Vec<(u32, Known)> = std::mem::take(&mut folder.gone);
+            let here: HashSet<Guid> = folder.now.mails.values().filter_map(|known| known.guid).collect();
+            let is_elsewhere = |known: &Known| known.guid.is_none_or(|guid| here.contains(&guid));
+            let lost: Vec<_> = gone.into_iter().filter(|(_, known)| !is_elsewhere(known)).collect();
+            let (gone, of) = (
+                count(state, folder.id, &mut lost.iter().map(|(_, known)| known)),
+                local.folders.get(&folder.id).map_or(0, |before| before.mails.len()),
+            );
+            if gone > 0 && (all_held || is_too_much(gone, of)) {
+                scan.held.push(Held { folder: folder.path.clone(), gone, of, here: true });
+                folder.now.counter = 0;
+                folder.now.mails.extend(lost);
+                continue;
+            }
+            let guids: BTreeSet<Guid> = lost.iter().filter_map(|(_, known)| is_gone(state, folder.id, known)).collect();
+            scan.removed += gone;
+            state.remove(me, folder.id, &guids);
+        }
+        for (id, folder) in away {
+            let gone = count(state, *id, &mut folder.mails.values());
+            if gone > 0 && (all_held || is_too_much(gone, folder.mails.len())) {
+                let path = self.root.join(OsStr::from_bytes(&folder.name));
+                scan.held.push(Held { folder: path, gone, of: folder.mails.len(), here: true });
+                scan.folders.insert(*id, (*folder).clone());
+                continue;
+            }
+            let guids: BTreeSet<Guid> = folder.mails.values().filter_map(|known| is_gone(state, *id, known)).collect();
+            scan.removed += gone;
+            state.remove(me, *id, &guids);
+            // Mail that came there elsewhere, and not yet here, keeps the folder.
+            if state.mail_in(*id).next().is_none() {
+                state.remove_folder(me, *id);
+            }
+        }
+    }
+}
+
+/// What is read, and what is done with it.
+struct Reading<'r> {
+    gone: &'r Gone,
+    mail: OnMail<'r>,
+    fresh: Vec<Fresh>,
+    done: usize,
+    total: usize,
+}
+
+/// Somebody wants no more.
+fn stopped(path: &Path) -> Error {
+    Error::Sync {
+        path: path.to_path_buf(),
+        found: "stopped".into(),
+        advice: "nothing was changed; the next run begins anew".into(),
+    }
+}
+
+fn compare(snapshot: &Snapshot<'_>, before: Option<&LocalFolder>) -> Result<Looked> {
+    let nothing = BTreeMap::new();
+    let mails = before.map_or(&nothing, |before| &before.mails);
+    let (mut unread, mut known, mut live) = (Vec::new(), Vec::new(), HashSet::new());
+    for slot in snapshot.slots() {
+        let status = slot.status()?;
+        if status.has(Status::EXPUNGED) {
+            continue;
+        }
+        let uid = slot.uid()?.get();
+        live.insert(uid);
+        match mails.get(&uid) {
+            Some(before) => known.push((uid, Known { flags: status.flags(), ..*before })),
+            // What has no bytes is still being written, and what cannot be read may be one day.
+            None if status.has(Status::UNREADABLE) || status.has(Status::EMPTY) => {}
+            None => unread.push((uid, status.flags())),
+        }
+    }
+    let gone = mails.iter().filter(|(uid, _)| !live.contains(uid)).map(|(uid, known)| (*uid, *known)).collect();
+    let (path, id, now) = (PathBuf::new(), FolderId(0), LocalFolder::default());
+    Ok(Looked { path, id, now, unread, known, gone })
+}
+
+/// Mail that is gone somewhere: it may have come up elsewhere.
+struct Gone {
+    flags: HashMap<Guid, Flags>,
+    by_size: HashMap<u64, Vec<(Guid, Vec<u8>)>>,
+}
+
+impl Gone {
+    fn collect(gone: impl Iterator<Item = Known>, state: &State) -> Gone {
+        let (mut flags, mut by_size) = (HashMap::new(), HashMap::<u64, Vec<(Guid, Vec<u8>)>>::new());
+        for known in gone {
+            let Some((guid, mail)) = known.guid.and_then(|guid| Some((guid, state.mails.get(&guid)?))) else {
+                continue;
+            };
+            flags.insert(guid, known.flags);
+            by_size.entry(known.size).or_default().push((guid, stem(&mail.base).to_vec()));
+        }
+        Gone { flags, by_size }
+    }
+
+    /// The mail that is gone, and has these contents: mutt and others give mail that they move another name.
+    fn with(&self, contents: &[u8]) -> impl Iterator<Item = Guid> {
+        let candidates = self.by_size.get(&(contents.len() as u64)).into_iter().flatten();
+        candidates.filter(|(guid, stem)| guid_of(stem, contents) == *guid).map(|(guid, _)| *guid)
+    }
+}
+
+impl Looked {
+    /// Mail whose number is known. In a directory that was renamed it is new to the folder all the same.
+    fn take_known(&mut self, before: Option<&LocalFolder>, state: &State, fresh: &mut Vec<Fresh>) {
+        for (uid, known) in &self.known {
+            let mail = known.guid.and_then(|guid| state.mails.get(&guid));
+            if let Some(before) = before {
+                let was = before.mails.get(uid).map_or(known.flags, |before| before.flags);
+                let is_there = mail.is_some_and(|mail| mail.places.contains_key(&self.id));
+                // Another replica has removed it, which is not done here yet. Who wants to keep it adds it anew.
+                if known.guid.is_some() && !is_there && is_to_stay(was, known.flags) {
+                    self.unread.push((*uid, known.flags));
+                    continue;
+                }
+            } else if let (Some(guid), Some(mail)) = (known.guid, mail) {
+                fresh.push(Fresh { folder: self.id, guid, base: mail.base.clone(), flags: known.flags });
+            }
+            self.now.mails.insert(*uid, *known);
+        }
+    }
+}
+
+/// Whether a change of flags says that the mail is to be kept, whoever has removed it.
+fn is_to_stay(was: Flags, is: Flags) -> bool {
+    is.without(was).contains(Flags::FLAGGED) || was.without(is).contains(Flags::TRASHED)
+}
+
+/// Tells the letters that changed; others may have changed other ones. Whether any did.
+fn change_flags(me: ReplicaId, state: &mut State, guid: Guid, was: Flags, is: Flags) -> bool {
+    let Some(mail) = state.mails.get(&guid) else { return false };
+    let (set, cleared) = (is.without(was), was.without(is));
+    let letter_in = |flags: Flags, letter: u8| Flags::letter(letter).is_some_and(|letter| flags.contains(letter));
+    let mut letters: BTreeSet<u8> = mail.letters().filter(|&letter| !letter_in(cleared, letter)).collect();
+    letters.extend(set.letters().map(|letter| letter as u8));
+    let letters: Vec<u8> = letters.into_iter().collect();
+    state.set_flags(me, guid, &letters) > 0
+}
+
+/// Joins the state with the numbers that were given out here.
+fn tell_numbers(state: &mut State, scan: &mut Scan) -> Result<()> {
+    let mut numbered: Option<State> = None;
+    for (id, here) in &scan.folders {
+        let Some(folder) = state.folders.get(id) else { continue };
+        let is_there = |guid: &Guid| state.mails.get(guid).is_some_and(|mail| mail.places.contains_key(id));
+        let live = here.mails.iter().filter_map(|(uid, known)| Some((*uid, known.guid.filter(is_there)?)));
+        let uids: BTreeMap<u32, Guid> = live.collect();
+        let uid_next = u32::try_from(here.uid_next).unwrap_or(u32::MAX);
+        let known = (folder.uid_validity, folder.uid_next, &folder.uids);
+        if known != (here.uid_validity, uid_next, &uids) {
+            let numbered = numbered.get_or_insert_with(|| state.clone());
+            let folder = numbered.folders.get_mut(id).expect("a clone has what was cloned");
+            (folder.uid_validity, folder.uid_next, folder.uids) = (here.uid_validity, uid_next, uids);
+        }
+    }
+    if let Some(numbered) = numbered {
+        let merged = merge(state, &numbered, Numbering::Eager)?;
+        *state = merged.state;
+        scan.burnt = merged.burnt;
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! What is done on two replicas at once, in every order of meetings.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::replica::Replica;
+use crate::mailbox::mail;
+
+type Files = BTreeSet<(String, String)>;
+
+fn files(expected: &[(&str, &str)]) -> Files {
+    expected.iter().map(|(base, flags)| ((*base).to_string(), (*flags).to_string())).collect()
+}
+
+/// Makes a folder below the root.
+fn make(replica: &Replica, folder: &str) {
+    for sub in ["cur", "new", "tmp"] {
+        fs::create_dir_all(replica.mailbox.file(folder).join(sub)).expect("make a folder");
+    }
+}
+
+fn rename(replica: &Replica, from: &str, to: &str) {
+    fs::rename(replica.mailbox.file(from), replica.mailbox.file(to)).expect("rename");
+}
+
+/// Two replicas with the same mail, `1.host` and `2.host`, in the root and an empty folder `archive` each.
+fn two() -> (Vec<Replica>, tempfile::TempDir) {
+    let (mut replicas, hub) = Replica::with_hub(2);
+    let [a, b] = &mut replicas[..] else { unreachable!("two were made") };
+    make(a, "archive");
+    make(a, "other");
+    a.mailbox.deliver("cur/1.host:2,", mail("one"));
+    a.mailbox.deliver("cur/2.host:2,", mail("two"));
+    a.sync();
+    for sub in ["cur", "new", "tmp"] {
+        fs::remove_dir(b.mailbox.file(sub)).expect("an empty root");
+    }
+    b.sync();
+    // Received without a flag, and then opened by a mail reader.
+    b.mailbox.run(["inc"]).ok();
+    (replicas, hub)
+}
+
+/// Does one thing on each of two replicas, lets them meet in each order, and sees that the same comes of it, on both, and
+/// that nothing more happens after that.
+fn everywhere(on_a: impl Fn(&Replica), on_b: impl Fn(&Replica), expected: &[(&str, &[(&str, &str)])]) {
+    for order in [[0, 1, 0, 1], [1, 0, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1]] {
+        let (mut replicas, _hub) = two();
+        on_a(&replicas[0]);
+        on_b(&replicas[1]);
+        for at in order {
+            replicas[at].sync();
+        }
+        for folder in ["", "archive", "other"] {
+            let wanted = expected.iter().find(|(name, _)| *name == folder).map_or(&[][..], |(_, files)| *files);
+            for (at, replica) in replicas.iter_mut().enumerate() {
+                assert_eq!(replica.files(folder), files(wanted), "{order:?}: {folder:?} of replica {at}");
+            }
+            let shown: Vec<_> = replicas.iter_mut().map(|replica| replica.look(folder)).collect();
+            assert_eq!(shown[0], shown[1], "{order:?}: {folder:?}");
+        }
+        for replica in &replicas {
+            let done = replica.mailbox.run(["sync", "run", "--json"]).ok().json().remove(0);
+            for (key, count) in ["sent", "received"].iter().flat_map(|side| done[side].as_object().expect("counts")) {
+                assert_eq!(count, 0, "{order:?}: {key} in {done}");
+            }
+            replica.mailbox.run(["check", "-r"]).ok();
+        }
+    }
+}
+
+#[test]
+fn a_move_beside_a_flag_is_both() {
+    everywhere(
+        |a| rename(a, "cur/1.host:2,", "archive/cur/1.host:2,"),
+        |b| {
+            b.mailbox.run(["flag", "+R", "1"]).ok();
+        },
+        &[("", &[("2.host", "")]), ("archive", &[("1.host", "R")])],
+    );
+}
+
+#[test]
+fn a_removal_beside_a_flag_is_a_removal() {
+    everywhere(
+        |a| a.mailbox.remove("cur/1.host:2,"),
+        |b| rename(b, "cur/1.host:2,", "cur/1.host:2,S"),
+        &[("", &[("2.host", "")])],
+    );
+}
+
+#[test]
+fn a_removal_does_not_cover_mail_that_was_flagged_meanwhile() {
+    everywhere(
+        |a| a.mailbox.remove("cur/1.host:2,"),
+        |b| rename(b, "cur/1.host:2,", "cur/1.host:2,F"),
+        &[("", &[("1.host", "F"), ("2.host", "")])],
+    );
+}
+
+#[test]
+fn mail_that_is_moved_to_two_folders_is_in_both() {
+    everywhere(
+        |a| rename(a, "cur/1.host:2,", "archive/cur/1.host:2,"),
+        |b| rename(b, "cur/1.host:2,", "other/cur/1.host:2,"),
+        &[("", &[("2.host", "")]), ("archive", &[("1.host", "")]), ("other", &[("1.host", "")])],
+    );
+}
+
+#[test]
+fn of_a_move_and_a_removal_the_move_stays() {
+    everywhere(
+        |a| rename(a, "cur/1.host:2,", "archive/cur/1.host:2,"),
+        |b| b.mailbox.remove("cur/1.host:2,"),
+        &[("", &[("2.host", "")]), ("archive", &[("1.host", "")])],
+    );
+}
+
+#[test]
+fn flags_of_both_sides_are_united_letter_by_letter() {
+    everywhere(
+        |a| {
+            rename(a, "cur/1.host:2,", "cur/1.host:2,Sa");
+            rename(a, "cur/2.host:2,", "cur/2.host:2,S");
+        },
+        |b| rename(b, "cur/1.host:2,", "cur/1.host:2,RSz"),
+        &[("", &[("1.host", "RSaz"), ("2.host", "S")])],
+    );
+}
+
+#[test]
+fn a_mail_that_mutt_gives_another_name_in_another_folder_has_moved() {
+    for order in [[0, 1, 0], [1, 0, 1]] {
+        let (replicas, _hub) = two();
+        rename(&replicas[0], "cur/1.host:2,", "archive/cur/9.mutt:2,S");
+        rename(&replicas[1], "cur/1.host:2,", "cur/1.host:2,R");
+        for at in order {
+            replicas[at].sync();
+        }
+        for (replica, base) in replicas.iter().zip(["9.mutt", "1.host"]) {
+            assert_eq!(replica.files(""), files(&[("2.host", "")]), "{order:?}");
+            assert_eq!(replica.files("archive"), files(&[(base, "RS")]), "{order:?}: each keeps the name that it has");
+        }
+    }
+}
+
+#[test]
+fn mbsync_may_rename_mail_on_one_side() {
+    for order in [[0, 1, 0], [1, 0, 1]] {
+        let (mut replicas, _hub) = two();
+        let before = replicas[0].look("");
+        rename(&replicas[0], "cur/1.host:2,", "cur/1.host,U=7:2,S");
+        rename(&replicas[1], "cur/1.host:2,", "cur/1.host:2,F");
+        for at in order {
+            replicas[at].sync();
+        }
+        assert_eq!(replicas[0].files(""), files(&[("1.host,U=7", "FS"), ("2.host", "")]), "{order:?}");
+        assert_eq!(replicas[1].files(""), files(&[("1.host", "FS"), ("2.host", "")]), "{order:?}");
+        let uids = |replica: &Replica| -> Vec<String> {
+            let text = replica.mailbox.run(["uids", "export"]).ok().text();
+            text.lines().skip(1).map(|line| line.split('\t').next().expect("a UID").to_string()).collect()
+        };
+        assert_eq!(
+            (uids(&replicas[0]), uids(&replicas[1])),
+            (vec!["1".into(), "2".into()], vec!["1".into(), "2".into()])
+        );
+        assert_eq!(replicas[1].look("").0, before.0, "no number was given out");
+    }
+}
+
+#[test]
+fn a_number_that_was_given_to_two_mails_is_dead() {
+    let (mut replicas, _hub) = two();
+    for (at, replica) in replicas.iter_mut().enumerate() {
+        replica.mailbox.deliver(format!("new/1000000003.{at}.host"), mail(&format!("offline {at}")));
+        let (uid_next, shown) = replica.look("");
+        assert_eq!((uid_next, &*shown[&3].0), (4, &*format!("1000000003.{at}.host")), "both give out 3");
+    }
+    let told = |replica: &Replica| replica.mailbox.run(["sync", "run"]).ok().errors();
+    assert_eq!(told(&replicas[0]), "", "nobody has said anything else yet");
+    let second = told(&replicas[1]);
+    assert!(second.contains("UID 3 is dead") && second.contains("1000000003.1.host is UID "), "{second}");
+    let first = told(&replicas[0]);
+    assert!(first.contains("UID 3 is dead") && first.contains("1000000003.0.host is UID "), "{first}");
+    let before: Vec<_> = replicas.iter_mut().map(|replica| replica.look("")).collect();
+    assert_eq!(before[0], before[1]);
+    let uids: Vec<u64> = before[0].1.keys().copied().collect();
+    assert_eq!(uids, [1, 2, 4, 5], "above UIDNEXT of both, which was 4");
+    for replica in &replicas {
+        assert_eq!(told(replica), "");
+    }
+    let after: Vec<_> = replicas.iter_mut().map(|replica| replica.look("")).collect();
+    assert_eq!(before, after, "a third sync changes nothing");
+}
+
+#[test]
+fn folders_are_made_renamed_and_removed() {
+    let (mut replicas, _hub) = two();
+    let [a, b] = &mut replicas[..] else { unreachable!("two were made") };
+    for folder in [".Lists.git", "deep/er/still", "name with blanks"] {
+        make(a, folder);
+        a.mailbox.deliver(format!("{folder}/new/1.in"), mail(folder));
+    }
+    a.sync();
+    b.sync();
+    for folder in [".Lists.git", "deep/er/still", "name with blanks"] {
+        assert_eq!(b.files(folder), files(&[("1.in", "")]), "{folder}");
+        assert_eq!(a.look(folder), b.look(folder));
+    }
+    // A flag meanwhile comes along.
+    fs::rename(b.file(".Lists.git", "1.in"), b.mailbox.file(".Lists.git/cur/1.in:2,S")).expect("flag");
+    rename(a, ".Lists.git", ".Lists.maildex");
+    fs::remove_dir_all(a.mailbox.file("name with blanks")).expect("remove a folder");
+    for replica in [&*b, &*a, &*b] {
+        replica.sync();
+    }
+    for replica in [&mut *a, &mut *b] {
+        assert_eq!(replica.files(".Lists.maildex"), files(&[("1.in", "S")]));
+        for gone in [".Lists.git", "name with blanks"] {
+            assert!(!replica.mailbox.file(gone).exists(), "{gone}");
+        }
+        replica.mailbox.run(["check", "-r"]).ok();
+    }
+    assert_eq!(a.look(".Lists.maildex"), b.look(".Lists.maildex"));
+}
+
+#[test]
+fn times_of_delivery_follow_as_far_as_a_name_tells_them() {
+    let (replicas, _hub) = two();
+    replicas[0].mailbox.deliver("new/1600000000.x.host", mail("old"));
+    replicas[0].sync();
+    replicas[1].sync();
+    let meta = fs::metadata(replicas[1].file("", "1600000000.x.host")).expect("it came");
+    let modified = meta.modified().expect("mtime").duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    assert_eq!(modified.as_secs(), 1_600_000_000);
+}

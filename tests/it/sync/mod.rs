@@ -1,0 +1,10 @@
+//! `sync`: a mail root on several machines, which here are directories.
+
+mod beside;
+mod cases;
+mod first;
+mod git;
+mod guard;
+mod kill;
+mod model;
+mod replica;
