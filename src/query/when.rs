@@ -67,7 +67,9 @@ impl When {
             };
             return today().checked_sub(ago.ok()?).ok().map(When::Day);
         }
-        if text.contains(['T', 't', ':']) {
+        // Behind a digit, for October has a T, too.
+        let has_time = |pair: &[u8]| pair[0].is_ascii_digit() && pair[1] == b't';
+        if text.contains(':') || lower.as_bytes().windows(2).any(has_time) {
             let moment = text.parse::<Timestamp>().ok();
             let local = || text.parse::<DateTime>().ok()?.to_zoned(clock.zone.clone()).ok();
             return moment.or_else(|| Some(local()?.timestamp())).map(When::Moment);
@@ -177,6 +179,8 @@ mod tests {
             ("2026-1-2", "2026-01-02"),
             ("1-Feb-2026", "2026-02-01"),
             ("01-FEB-2026", "2026-02-01"),
+            ("1-Oct-2026", "2026-10-01"),
+            ("01-OCT-2026", "2026-10-01"),
             ("today", "2026-03-31"),
             ("Yesterday", "2026-03-30"),
             ("0d", "2026-03-31"),
