@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use maildex::Error;
+use maildex::dir::{Dir, FileId};
 use maildex::folder::Folder;
 use maildex::format::Uid;
 use maildex::maildir::change::FlagChange;
@@ -11,6 +12,7 @@ use maildex::ops::dedupe::{By, Keepers, Place, find, prepare, remove, unite};
 use maildex::ops::flag::{Plan, Whose};
 use maildex::ops::relocate::Kind;
 use maildex::query::message::MessageRef;
+use rustix::io::Errno;
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
@@ -84,6 +86,9 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         folders.push(folder);
         paths.push(path.clone());
     }
+    if let Some(trash) = &args.trash {
+        check_trash(trash, args.create, &ids)?;
+    }
     let by = match args.by {
         Same::Content => By::Content,
         Same::MessageId => By::MessageId,
@@ -121,6 +126,15 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// What is wrong with the folder of --trash is told before anything is done.
+fn check_trash(trash: &Path, create: bool, ids: &[FileId]) -> Result<(), Error> {
+    match Dir::open(trash) {
+        Ok(dir) if ids.contains(&dir.id()?) => Err(Error::SameFolder { path: trash.to_path_buf() }),
+        Err(error) if !(create && error.errno() == Some(Errno::NOENT)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Removes messages of a folder, or moves them away. Returns those that have gone, and where they were, or are now.

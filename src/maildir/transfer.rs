@@ -23,8 +23,11 @@ use crate::maildir::draft::{Draft, Withdrawn, rename_new, unique_base};
 use crate::maildir::flags::Flags;
 use crate::maildir::keywords::Keywords;
 use crate::maildir::listing::Listing;
-use crate::maildir::name::base_of;
+use crate::maildir::name::{base_of, own_fields};
 use crate::maildir::{Maildir, Sub, open_mail};
+
+/// The longest name of a file, in bytes.
+const NAME_MAX: usize = 255;
 
 /// The folder that mail goes to.
 pub struct Destination<'m> {
@@ -88,6 +91,10 @@ impl<'m> Destination<'m> {
         let mut new = [stem, &rest].concat();
         if new.is_empty() || self.taken.contains(&new) || (self.known.has)(&new, stat)? {
             new = [unique_base().as_bytes(), &rest].concat();
+            if new.len() + name.len() - base.len() > NAME_MAX {
+                new.truncate(new.len() - rest.len());
+                new.extend(own_fields(base));
+            }
         }
         Ok(self.with_keywords(&[&new, &name[base.len()..]].concat()))
     }

@@ -20,7 +20,7 @@ use crate::folder::Folder;
 use crate::format::entry::Entry;
 use crate::format::status::Status;
 use crate::format::{SlotNo, Uid};
-use crate::index::Entries;
+use crate::index::{Entries, Index, Snapshot};
 use crate::lock::{Owner, Wait};
 use crate::maildir::Maildir;
 use crate::maildir::change::FlagChange;
@@ -94,8 +94,15 @@ pub fn find(
     let seed = std::collections::hash_map::RandomState::new();
     let (one, other) = (seed.hash_one(1), seed.hash_one(2));
     let mut keys: Vec<Key> = Vec::new();
-    for (at, folder) in folders.iter_mut().enumerate() {
-        let snapshot = folder.complete_index()?.snapshot()?;
+    // Opened once, for both passes: numbers of slots are others when somebody has compacted.
+    let mut indexes = Vec::with_capacity(folders.len());
+    for folder in folders.iter_mut() {
+        folder.complete_index()?;
+        let missing = || Error::NoIndex { path: folder.path().to_path_buf() };
+        indexes.push(Index::open(folder.dir(), false)?.ok_or_else(missing)?);
+    }
+    for (at, index) in indexes.iter_mut().enumerate() {
+        let snapshot = index.snapshot()?;
         let mut entries = snapshot.index().entries()?;
         for slot in snapshot.slots() {
             let message = match message(&slot, &mut entries) {
@@ -124,8 +131,8 @@ pub fn find(
     keys.sort_unstable();
     let total = keys.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() > 1).map(<[Key]>::len).sum();
     let mut readers = Vec::with_capacity(folders.len());
-    for folder in folders.iter_mut() {
-        readers.push((folder.complete_index()?.snapshot()?.index().entries()?, Names::default()));
+    for index in &mut indexes {
+        readers.push((index.snapshot()?.index().entries()?, Names::default()));
     }
     let (mut groups, mut done) = (Vec::new(), 0);
     for run in keys.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() > 1) {
@@ -137,7 +144,8 @@ pub fn find(
             }
             let at = at as usize;
             let (entries, names) = &mut readers[at];
-            match look(&mut folders[at], SlotNo(no), entries, names, by) {
+            let (maildir, index) = (folders[at].maildir(), &mut indexes[at]);
+            match look(maildir, index.snapshot()?, SlotNo(no), (entries, names), by) {
                 Ok(Some((uid, flags, digest))) => {
                     same.entry(digest).or_default().push((Place { folder: at, uid }, flags));
                 }
@@ -158,14 +166,12 @@ fn is_an_id(entry: &Entry<'_>) -> bool {
 
 /// UID and flags of a message, and what its contents are known by.
 fn look(
-    folder: &mut Folder,
+    maildir: &Maildir,
+    snapshot: Snapshot<'_>,
     no: SlotNo,
-    entries: &mut Entries,
-    names: &mut Names,
+    (entries, names): (&mut Entries, &mut Names),
     by: By,
 ) -> Result<Option<(Uid, Flags, Vec<u8>)>> {
-    let maildir = Arc::clone(folder.maildir());
-    let snapshot = folder.complete_index()?.snapshot()?;
     let Some(slot) = snapshot.slot(no) else { return Ok(None) };
     let message = message(&slot, entries)?;
     if message.status.has(Status::EXPUNGED) {
@@ -176,7 +182,7 @@ fn look(
         return Ok(Some((uid, flags, Vec::new())));
     }
     let wanted = Wanted::of(&message);
-    let (mut file, sub, name) = wanted.open(&maildir, names)?;
+    let (mut file, sub, name) = wanted.open(maildir, names)?;
     let path = || maildir.path_of(sub, &name);
     if !rustix::fs::fstat(&file).is_ok_and(|stat| wanted.is_unchanged(&stat)) {
         return Err(Error::Changed { path: path() });

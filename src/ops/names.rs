@@ -187,6 +187,11 @@ impl Wanted {
         Wanted { status: *status, base: entry.base.to_vec(), inode: *inode, size, received_ns }
     }
 
+    /// What the index had of it.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
     /// Opens it, however often others rename it.
     pub fn open(&self, maildir: &Maildir, names: &mut Names) -> Result<(File, Sub, Vec<u8>)> {
         names.reach(maildir, self, |dirs, sub, name| {

@@ -127,6 +127,7 @@ struct Work<'m> {
 struct Moved {
     mail: Relocated,
     from: (Sub, Vec<u8>),
+    status: Status,
 }
 
 impl Work<'_> {
@@ -275,7 +276,7 @@ impl Work<'_> {
                 return Err(error);
             }
         }
-        Ok(Moved { mail: Relocated { was_uid, uid: None, sub, name: new }, from: (sub, name) })
+        Ok(Moved { mail: Relocated { was_uid, uid: None, sub, name: new }, from: (sub, name), status: wanted.status() })
     }
 
     /// The UIDs of what has gone die, unless it came back.
@@ -288,14 +289,15 @@ impl Work<'_> {
         }
         let lock = from.lock(self.kind.reason(), self.wait, told)?;
         let mut writer = Writer::new(from.index_to_change()?, &lock)?;
-        for Moved { mail, from: (sub, name) } in moved {
+        for Moved { mail, from: (sub, name), status: was } in moved {
             let dir = self.maildir.sub(*sub)?;
             if rustix::fs::statat(&dir, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
                 continue;
             }
             let slot = writer.snapshot()?.find_uid(mail.was_uid)?;
             let slot = slot.map(|slot| Ok::<_, Error>((slot.no(), slot.status()?))).transpose()?;
-            if let Some((no, _)) = slot.filter(|(_, status)| !status.has(Status::EXPUNGED)) {
+            // Another state means that somebody has looked since, and what he saw is newer: perhaps it came back.
+            if let Some((no, _)) = slot.filter(|(_, status)| status == was) {
                 writer.set_status(no, Status::EXPUNGED);
             }
         }

@@ -144,6 +144,41 @@ fn mail_2() -> String {
     mail("mail 2")
 }
 
+/// Numbers of slots are others then.
+#[test]
+fn somebody_who_compacts_meanwhile_changes_nothing() {
+    for by in [By::Content, By::MessageId] {
+        let mail = doubled();
+        mail.run(["expunge", "1", "5"]).ok();
+        let mut folders = [Folder::open(&mail.path()).expect("open")];
+        let mut is_done = false;
+        let compact = &mut |_| {
+            if !std::mem::replace(&mut is_done, true) {
+                mail.run(["compact"]).ok();
+            }
+            ControlFlow::Continue(())
+        };
+        let groups = find(&mut folders, by, compact, &mut |error| panic!("{error}")).expect("find");
+        let uids: Vec<Vec<_>> =
+            groups.iter().map(|group| group.others.iter().map(|other| other.uid.get()).collect()).collect();
+        assert!(is_done);
+        assert_eq!(uids, [[3, 4]]);
+    }
+}
+
+#[test]
+fn a_trash_that_cannot_be_is_told_before_anything_is_done() {
+    let (mail, other) = (doubled(), doubled());
+    let (before, path) = (mail.mails(), mail.path());
+    let none = mail.path().with_file_name("none");
+    for (trash, code) in [(&path, 2), (&other.path(), 2), (&none, 3)] {
+        let (other, trash) = (other.path(), trash.to_str().expect("a path"));
+        mail.run(["dedupe", other.to_str().expect("a path"), "--trash", trash]).fails_with(code).stdout("");
+    }
+    assert_eq!(mail.mails(), before);
+    assert_eq!(other.mails(), before);
+}
+
 /// Who names the folders the other way round keeps what we remove.
 #[test]
 fn two_at_once_leave_one_of_each() {

@@ -2,10 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use maildex::folder::Folder;
+use maildex::lock::{Owner, Wait};
+use maildex::maildir::change::FlagChange;
+use maildex::ops::flag::{Plan, Whose};
+use maildex::ops::relocate::{Kind, relocate};
+use maildex::query::message::MessageRef;
 
 use crate::flag::indexed;
 use crate::mailbox::{Mailbox, Run, figures, forbidden, installed, long, mail, maildex, skipped};
@@ -125,6 +133,40 @@ fn a_name_of_which_nothing_is_left_is_a_new_one() {
     let names = two.in_dest();
     assert_eq!(names.len(), 4, "{names:?}");
     assert!(names.iter().all(|name| name.starts_with("cur/1")), "{names:?}");
+}
+
+#[test]
+fn a_name_that_is_taken_and_long_keeps_what_fits() {
+    let name = format!("cur/1.host,S=77,{}:2,FS", "x".repeat(230));
+    let mail = Mailbox::new().message(&name, mail("mail 1"));
+    mail.run(["build"]).ok();
+    let two = Two::around(mail);
+    two.relocate("copy", &["1"]).ok().silent();
+    two.relocate("move", &["1"]).ok().silent();
+    let names = two.in_dest();
+    assert!(names.contains(&name) && names.iter().any(|name| name.ends_with(",S=77:2,FS")), "{names:?}");
+}
+
+/// Between the move and the lock of the folder that it came from anything can happen; what others have seen counts.
+#[test]
+fn a_mail_that_has_come_back_meanwhile_is_not_forgotten() {
+    let two = Two::new(2);
+    let (mut from, mut to) = (Folder::open(&two.mail.path()).expect("open"), Folder::open(&two.dest).expect("open"));
+    let mut lock = Some(from.lock("test", Wait::Forever, &mut |_| ()).expect("lock"));
+    let back = &mut |_: Option<&Owner>| {
+        let Some(lock) = lock.take() else { return };
+        fs::rename(two.dest.join("cur/1.host:2,"), two.mail.file("cur/1.host:2,S")).expect("rename");
+        lock.release().expect("release");
+        two.mail.run(["build"]).ok();
+        two.mail.trust_stamps();
+    };
+    let changes = [(FlagChange::default(), Whose::Named(MessageRef::parse("1".as_ref()).expect("a UID")))];
+    let plan = Plan { changes: &changes, dry_run: false, wait: Wait::Forever };
+    let done = relocate(&mut from, &mut to, Kind::Move, &plan, back, &mut |_| ControlFlow::Continue(()));
+    assert_eq!(done.expect("move").messages.len(), 1);
+    assert!(lock.is_none());
+    two.mail.run(["list", "--uids"]).ok().stdout("1\n2\n");
+    two.mail.assert_sound();
 }
 
 /// A copy might even get the inode of the mail that is gone, and then its UID.
