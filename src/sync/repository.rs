@@ -39,8 +39,8 @@ const SETTINGS: [(&str, &str); 8] = [
 ];
 
 /// Mails are not alike, so git need not look for what they have in common: that takes 2.7 s of 20,000 mails, and packing them
-/// without 0.06 s.
-const ATTRIBUTES: &str = "m/** -delta\n";
+/// without 0.06 s. Not so the directories that they are in: there a mail more is a small change.
+const ATTRIBUTES: &str = "m/*/* -delta\n";
 
 /// A bare repository of git, ours alone.
 #[derive(Debug)]

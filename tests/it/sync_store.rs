@@ -67,6 +67,7 @@ fn a_flag_sends_some_hundred_bytes_however_much_mail_there_is() {
     assert!(state.give_uid(folder, guid, count as u32 + 1));
     let more = import.commit(ME, Some(&next), &[], state).expect("a commit").expect("a change");
     let mail_sent = pack_len(&repository, &next, &more);
+    assert!(mail_sent < text.len() + FLAG_MAX, "a mail of {} bytes sends {mail_sent}", text.len());
 
     // Another one, that knows nothing, takes all of it.
     let there = Repository::init(&dir.path().join("there")).expect("a repository");

@@ -405,6 +405,15 @@ fn a_remote_that_is_away_and_one_that_refuses_say_why() {
 }
 
 #[test]
+fn git_looks_for_nothing_in_common_in_mails_and_does_in_all_else() {
+    let (_dir, repository) = repository();
+    let mail = format!("m/07/{}", Guid([7; 16]));
+    let said = git(&repository, &["check-attr", "delta", "--", &mail, "m/07", "m", "s/07", "vv"]);
+    let unset: Vec<&str> = said.lines().filter_map(|line| line.strip_suffix(": delta: unset")).collect();
+    assert_eq!(unset, [mail], "{said}");
+}
+
+#[test]
 fn nobody_pushes_what_a_replica_says_of_itself() {
     let (dir, ours) = repository();
     let tip = add(&ours, A, None, &[("1.a", "a")]);
