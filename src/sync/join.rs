@@ -183,7 +183,9 @@ fn join_folder(
         (None, None) => return None,
     };
     let name = (&ours.name).min(&theirs.name).clone();
-    let (high, low) = match ours.uid_validity.cmp(&theirs.uid_validity) {
+    // Where no number was ever given out nobody remembers anything.
+    let rank = |folder: &Folder| (folder.uid_next > 1, folder.uid_validity);
+    let (high, low) = match rank(ours).cmp(&rank(theirs)) {
         Ordering::Less => return Some(Folder { dots, name, uids: live(theirs, 0), ..theirs.clone() }),
         Ordering::Greater => return Some(Folder { dots, name, uids: live(ours, 0), ..ours.clone() }),
         Ordering::Equal if ours.uid_next >= theirs.uid_next => (ours, theirs),

@@ -50,7 +50,8 @@ pub struct Folder {
     pub name: Vec<u8>,
     /// The adds that made it; none if it was removed and holds no mail. What is known of its numbers stays for ever.
     pub dots: BTreeSet<Dot>,
-    /// UIDVALIDITY. Of two that differ, which happens at a first meeting only, the larger one counts, with its numbers.
+    /// UIDVALIDITY. Of two that differ, which happens at a first meeting only, that of who has given out numbers counts, else
+    /// the larger one, with its numbers.
     pub uid_validity: u32,
     /// All numbers below it are decided.
     pub uid_next: u32,

@@ -36,6 +36,27 @@ fn mail_of_one_name_is_one_mail() {
     assert_eq!(a, b);
 }
 
+/// A folder that was made a moment ago, and never had a number to give, had the larger UIDVALIDITY: everybody's mail programs
+/// fetched all mail anew when it joined.
+#[test]
+fn a_folder_that_never_gave_out_a_number_takes_those_of_the_other() {
+    let mut a = with_mails("host", 3, "S");
+    a.mailbox.run(["build"]).ok();
+    let mut b = Replica::of(Mailbox::in_memory());
+    let list = b.mailbox.path().with_file_name("list");
+    fs::write(&list, "maildex-uids 1\tuidvalidity 4000000000\tuidnext 1\tmessages 0\n").expect("write");
+    b.mailbox.run(["uids", "import", list.to_str().expect("UTF-8")]).ok();
+    let validity = |a: &Replica| a.mailbox.run(["show", "1", "--json"]).ok().json()[0]["uidvalidity"].clone();
+    let before = validity(&a);
+    b.meets(Some(&a));
+    a.meets(Some(&b));
+    b.sync();
+    a.mailbox.run(["sync", "run"]).ok();
+    b.sync();
+    assert_eq!(validity(&a), before);
+    assert_eq!(a.look(""), b.look(""));
+}
+
 #[test]
 fn much_mail_that_is_equal_but_for_its_name_is_asked_about() {
     for (what, count) in [("keep", 60), ("join", 30)] {
