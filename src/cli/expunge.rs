@@ -112,9 +112,7 @@ fn remove(args: &Args, path: &Path, whose: Vec<Whose>, out: &mut Output) -> anyh
     let is_terminal = out.is_for_people();
     let uid_validity = Some(folder.index()?.identity().uid_validity);
     let gone = Placed { folder: path, maildir: folder.maildir(), uid_validity, event: "removed", is_terminal };
-    for mail in &done.messages {
-        gone.print(out.stdout(), (Some(mail.uid), mail.sub, &mail.name), None, args.json)?;
-    }
-    out.failed_all(&done.failed);
+    let messages = done.messages.iter().map(|mail| (Some(mail.uid), mail.sub, &*mail.name, None));
+    gone.print_all(messages, &done.failed, args.json, out)?;
     done.stopped.map_or(Ok(()), |error| Err(error.into()))
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use maildex::Error;
 use maildex::format::Uid;
 use maildex::maildir::{Maildir, Sub};
 
@@ -24,6 +25,21 @@ pub struct Placed<'a> {
 }
 
 impl Placed<'_> {
+    /// All of them, and those with which it did not work.
+    pub fn print_all<'m>(
+        &self,
+        messages: impl IntoIterator<Item = (Option<Uid>, Sub, &'m [u8], Option<Uid>)>,
+        failed: &[Error],
+        as_json: bool,
+        out: &mut Output,
+    ) -> io::Result<()> {
+        for (uid, sub, name, was_uid) in messages {
+            self.print(out.stdout(), (uid, sub, name), was_uid, as_json)?;
+        }
+        out.failed_all(failed);
+        Ok(())
+    }
+
     /// UID and path of a mail; and the UID that it had in the folder that it came from.
     pub fn print(
         &self,

@@ -151,10 +151,8 @@ pub fn relocate_in(
     let is_terminal = out.is_for_people();
     let uid_validity = dest.index().map(|index| index.identity().uid_validity).ok();
     let placed = Placed { folder: to.path, maildir: dest.maildir(), uid_validity, event: "added", is_terminal };
-    for mail in &done.messages {
-        placed.print(out.stdout(), (mail.uid, mail.sub, &mail.name), Some(mail.was_uid), to.json)?;
-    }
-    out.failed_all(&done.failed);
+    let messages = done.messages.iter().map(|mail| (mail.uid, mail.sub, &*mail.name, Some(mail.was_uid)));
+    placed.print_all(messages, &done.failed, to.json, out)?;
     done.stopped.map_or(Ok(()), |error| Err(error.into()))
 }
 

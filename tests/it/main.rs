@@ -47,6 +47,7 @@ mod query_dovecot;
 mod query_mail;
 mod query_oracle;
 mod relocate;
+mod relocate_kill;
 mod repair;
 mod replace;
 mod sample;
