@@ -12,6 +12,7 @@ use maildex::folder::Folder;
 use maildex::lock::Wait;
 
 use crate::mailbox::{Mailbox, Run, figures, mail, maildex};
+use crate::tally::Tally;
 
 /// Everything up to now.
 fn token(mail: &Mailbox) -> String {
@@ -442,6 +443,7 @@ fn the_documented_loop_takes_each_mail_once_and_misses_none_when_killed() {
     subjects.sort_unstable();
     subjects.dedup();
     assert_eq!(subjects, (1..=n).collect::<Vec<_>>());
+    Tally::CrashPoints.add(kills);
     figures(&format!("the documented loop: {kills} of 24 runs killed, {n} mails taken {times} times in all"));
     assert!(run_loop(&mail, None).success());
     assert_eq!(fs::read_to_string(&taken).expect("taken"), text, "nothing twice while nobody kills it");
@@ -545,6 +547,7 @@ fn who_follows_beside_writers_misses_nothing_and_hears_nothing_twice() {
     let prefix = format!("{}/", mail.path().display());
     let known: Vec<_> = known.iter().map(|(uid, path)| (*uid, path.replacen(&prefix, "", 1))).collect();
     assert_eq!(known, mail.listed());
+    Tally::Readers.add(questions);
     figures(&format!("{questions} times asked what changed, beside a writer"));
     mail.assert_sound();
 }

@@ -15,6 +15,7 @@ use maildex::lock::{LOCKFILE, Wait};
 
 use crate::mailbox::{Mailbox, figures, mail, maildex};
 use crate::oracle::{self, History};
+use crate::tally::Tally;
 
 /// UIDs 1 to 6, of which 2 and the newest are dead.
 fn with_dead() -> Mailbox {
@@ -439,6 +440,7 @@ fn flaggers_and_readers_beside_compactors_lose_nothing() {
     mail.assert_sound();
     let (flags, compactions, reads) = (flags.into_inner(), compactions.into_inner(), reads.into_inner());
     assert!(flags > 0 && compactions > 0 && reads > 0, "{flags} {compactions} {reads}");
+    Tally::Readers.add(reads);
     figures(&format!("beside {compactions} compactions: {flags} flag changes, {reads} reads"));
 }
 

@@ -22,6 +22,7 @@ use maildex::refresh::{Options, Report, refresh};
 
 use crate::mailbox::{Mailbox, figures, mail};
 use crate::oracle::{self, History, Listed};
+use crate::tally::Tally;
 
 /// Mails that are renamed without pause: of many some are renamed during each step of a build, each of a few is renamed
 /// many times during one build.
@@ -165,7 +166,9 @@ fn readers_beside_a_writer_never_fail_and_never_print_a_short_list() {
         }
     });
     history.lock().unwrap().take(&at_rest(&mailbox)).unwrap();
-    figures(&format!("readers beside a writer: {} reads", reads.load(Ordering::Relaxed)));
+    let reads = reads.into_inner();
+    Tally::Readers.add(reads);
+    figures(&format!("readers beside a writer: {reads} reads"));
 }
 
 /// Ends the threads beside a test, also when it fails.
@@ -235,6 +238,7 @@ fn builds_beside_a_renamer(what: &str, mails: usize, next: fn(usize, usize) -> S
     });
     let after: Vec<_> = at_rest(&mailbox).into_iter().map(|l| (l.uid, l.mail.message_id)).collect();
     assert_eq!(after, before, "no UID has changed");
+    Tally::Readers.add(builds);
     figures(&format!(
         "{what} of {mails} mails: {builds} builds ({busy} gave up) beside {renames} renames; a plain readdir was wrong {wrong} times of {builds}"
     ));

@@ -22,6 +22,7 @@ use crate::oracle;
 use crate::sweep::{
     Files, Kill, Left, NEW_CONTENTS, Place, STRACE, Sweep, input, kill, like_undisturbed, strace_works, under_strace,
 };
+use crate::tally::Tally;
 
 /// Mail 3 may be there with the old contents, the new ones, or both; in tmp/ may be left what is one of them. Nothing else
 /// may have changed.
@@ -254,14 +255,19 @@ fn listed_above() -> Place {
 /// Mail that is not listed gets numbers above `last_listed`, and then perhaps others.
 fn killed_imports(sweep: &Sweep, last_listed: u64, points: impl Iterator<Item = Kill>) {
     let expected = sweep.undisturbed();
-    let (mut tried, mut kills, mut refused) = (0, 0, 0);
+    let (mut tried, mut kills, mut faults, mut refused) = (0, 0, 0, 0);
     for point in points {
         for build_first in [false, true] {
             let fail = |why: String| -> ! { panic!("{} at {point:?}, build first: {build_first}: {why}", sweep.name) };
             let mut place = (sweep.folder)();
             let (before, last) = (oracle::untouchable(&place.mailbox), place.history.last());
             tried += 1;
-            kills += usize::from(kill(&place.mailbox, sweep.command, &point).unwrap_or_else(|why| fail(why)));
+            let hit = usize::from(kill(&place.mailbox, sweep.command, &point).unwrap_or_else(|why| fail(why)));
+            if matches!(point, Kill::Error(..)) {
+                faults += hit;
+            } else {
+                kills += hit;
+            }
             place.show().unwrap_or_else(|why| fail(why));
             if build_first {
                 place.put_right().unwrap_or_else(|why| fail(why));
@@ -288,8 +294,13 @@ fn killed_imports(sweep: &Sweep, last_listed: u64, points: impl Iterator<Item = 
             }
         }
     }
-    figures(&format!("killed {}: {tried} tries, {kills} kills, {refused} had numbers of a build by then", sweep.name));
-    assert!(kills >= tried && refused > 0 && refused < tried / 2);
+    Tally::CrashPoints.add(kills);
+    Tally::Faults.add(faults);
+    figures(&format!(
+        "killed {}: {tried} tries, {kills} kills, {faults} errors, {refused} had numbers of a build by then",
+        sweep.name
+    ));
+    assert!(kills + faults >= tried && refused > 0 && refused < tried / 2);
 }
 
 #[test]
@@ -428,6 +439,7 @@ fn a_replace_that_fails_leaves_the_folder_as_it_was() {
         judge(&before, &oracle::untouchable(&place.mailbox)).unwrap_or_else(|why| panic!("{at:?}: {why}"));
         place.put_right().unwrap_or_else(|why| panic!("{at:?}: {why}"));
     }
+    Tally::Faults.add(failed + done);
     figures(&format!("errors in replace: {failed} told, {done} without harm"));
     assert!(failed > 8, "{failed} failed, {done} did not");
 }
@@ -459,6 +471,7 @@ fn a_delivery_that_fails_at_any_call_is_75_or_delivered() {
             place.put_right().unwrap_or_else(|why| panic!("{inject}: {why}"));
         }
     }
+    Tally::Faults.add(failed + done);
     figures(&format!("errors in deliver: {failed} told, {done} delivered all the same, none half done"));
     assert!(failed > 3 && done > 8, "{failed} failed, {done} did not");
 }
@@ -542,5 +555,6 @@ fn an_old_map_adds_mail_after_a_killed_compaction() {
     }
     // Of the calls counted beforehand it does not make those for a file that the watcher has made already.
     assert!(kills + 3 >= tried, "{kills} kills for {tried} points");
+    Tally::CrashPoints.add(kills);
     figures(&format!("an old map beside killed compactions: {tried} points, {kills} kills, no UID twice"));
 }

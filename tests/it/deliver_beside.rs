@@ -12,6 +12,7 @@ use rustix::process::Signal;
 
 use crate::mailbox::{Mailbox, figures, long, mail};
 use crate::oracle;
+use crate::tally::Tally;
 use crate::watching::Watching;
 
 /// Ends the threads beside a test, also when it fails.
@@ -146,6 +147,7 @@ fn storm(with_kills: bool) {
     mail.assert_sound();
     watcher.signal(Signal::TERM);
     watcher.end();
+    Tally::Operations.add(processes * each);
     figures(&format!(
         "{} deliveries by {processes} processes beside watch, expunge and a mail reader: {} killed, {} in the index at once, \
          {} there and {} expunged in the end, none lost, none twice",

@@ -23,6 +23,7 @@ use maildex::ops::check::{Finding, Severity, check};
 use maildex::{Error, Result, sample};
 
 use crate::mailbox::{Mailbox, figures, long, maildex};
+use crate::tally::Tally;
 
 const OFFSETS: &str = "maildex.offsets";
 const INDEX: &str = "maildex.index.1";
@@ -238,6 +239,7 @@ fn every_flipped_bit_of_a_header_is_noticed() {
             }
         }
     }
+    Tally::BitFlips.add(sound.tried);
     figures(&format!("flipped bits of headers: {noticed} that matter, all noticed; {} in all", sound.tried));
 }
 
@@ -276,6 +278,7 @@ fn every_flipped_bit_of_a_block_is_noticed() {
             }
         }
     }
+    Tally::BitFlips.add(sound.tried);
     figures(&format!("flipped bits of a block: {matters} that matter, all noticed; {} in all", sound.tried));
 }
 
@@ -308,6 +311,7 @@ fn every_flipped_bit_of_an_entry_is_noticed() {
             }
         }
     }
+    Tally::BitFlips.add(sound.tried);
     figures(&format!("flipped bits of {MAILS} entries: {}, all noticed", sound.tried));
 }
 
@@ -326,6 +330,7 @@ fn flipped_bits_are_mended_with_the_same_uids() {
         };
         sound.is_mended(name, &[(at, random.below(8) as u8)]);
     }
+    Tally::BitFlips.add(tries);
     figures(&format!("{tries} flipped bits mended by a full build, with the same UIDs"));
 }
 
@@ -368,6 +373,7 @@ fn the_program_shows_nothing_wrong_for_a_flipped_bit() {
         told += usize::from(is_told);
         sound.files[name].write_all_at(&[sound.bytes[name][at]], at as u64).expect("flip it back");
     }
+    Tally::BitFlips.add(200);
     figures(&format!(
         "200 flipped bits for the program: {refused} refused in part or whole, {told} told by check, nothing wrong shown"
     ));

@@ -15,6 +15,7 @@ use maildex::format::header::{Identity, Kind};
 use maildex::maildir::summary::Summary;
 
 use crate::mailbox::{Mailbox, figures, mail};
+use crate::tally::Tally;
 
 /// Above any that is given out here.
 const FORGED_UID: u32 = 3_000_000_000;
@@ -158,6 +159,7 @@ fn a_forged_entry_in_a_mail_is_never_taken_for_one() {
     damage_entries(&mail, 1);
     mail.remove("maildex.offsets");
     mail.run(["build"]).fails_with(3).stderr_has("nothing in the index proves which UIDs were given out");
+    Tally::Damages.add(mails);
     figures(&format!(
         "forged entries: {} mails, {} of them at each of 8 alignments, none taken for one",
         mails,

@@ -28,6 +28,7 @@ use maildex::ops::names::Names;
 
 use crate::mailbox::{Mailbox, figures, long, mail};
 use crate::oracle::{self, Listed, OnDisk};
+use crate::tally::Tally;
 
 const PAGE: usize = 4096;
 
@@ -444,5 +445,6 @@ fn after_a_crash_of_the_machine_the_next_build_makes_all_true() {
         tried += undergo(seed, 12, 25, 36);
         tried += undergo(1000 + seed, 509, 5, 20);
     }
+    Tally::CrashPoints.add(tried);
     figures(&format!("images of crashed machines: {tried} put right by the next build, no wrong UID"));
 }

@@ -13,6 +13,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use crate::tally;
+
 /// The program under test.
 pub fn maildex() -> PathBuf {
     assert_cmd::cargo::cargo_bin!("maildex").to_path_buf()
@@ -46,6 +48,7 @@ impl Mailbox {
     /// An empty Maildir in a directory.
     pub fn in_directory(directory: &Path) -> Mailbox {
         skips(); // forgets those of an earlier run
+        tally::begin();
         let mailbox = Mailbox { temp: tempfile::tempdir_in(directory).expect("a temporary directory") };
         for sub in ["cur", "new", "tmp"] {
             fs::create_dir_all(mailbox.path().join(sub)).expect("make the Maildir");
@@ -451,7 +454,8 @@ pub fn long() -> bool {
     std::env::var_os("MAILDEX_LONG").is_some_and(|value| value == "1")
 }
 
-/// Prints figures of a test that passed: past libtest, which would hide them.
+/// Prints figures of a test that passed: past libtest, which would hide them. What the table of docs/reliability.md is to
+/// count is added to it with [`tally::Tally::add`].
 pub fn figures(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

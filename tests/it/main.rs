@@ -59,6 +59,7 @@ mod sweep;
 mod sync;
 mod sync_join;
 mod sync_store;
+mod tally;
 mod tree;
 mod uids;
 mod watch;

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::mailbox::{Mailbox, figures, forbidden, long, mail, skipped};
 use crate::relocate::{Two, files};
 use crate::sweep::{STRACE, changing_calls, strace_works, under_strace};
+use crate::tally::Tally;
 
 /// All mail is in at least one of the folders, and in no more than one where a rename moves it; each folder is indexed as it
 /// is, and no UID stands for another mail than before.
@@ -95,6 +96,7 @@ fn sweep(what: &str, place: &Path, may_be_twice: bool, step: usize) {
         judge(&two, format!("store {nth}"));
     }
     let wrong = failures.iter().filter(|why| why.contains("WRONG UID")).count();
+    Tally::CrashPoints.add(killed);
     figures(&format!(
         "kill sweep {what}: {of_calls} kills at {} calls, {} at stores, {} failures, {wrong} wrong UIDs",
         calls.len(),

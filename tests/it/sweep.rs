@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use crate::mailbox::{Mailbox, Run, figures, installed, long, mail, skipped};
 use crate::oracle::{self, History, Listed};
+use crate::tally::Tally;
 
 pub const SIGKILL: i32 = 9;
 
@@ -130,6 +131,7 @@ pub const NEW_CONTENTS: &str = "new contents";
 
 impl Sweep {
     /// Every system call.
+    #[track_caller]
     pub fn calls(&self) {
         if !strace_works() {
             return skipped(&format!("kill sweep {} over system calls", self.name), STRACE);
@@ -140,6 +142,7 @@ impl Sweep {
     }
 
     /// Every store into a map.
+    #[track_caller]
     pub fn stores(&self) {
         let points = self.store_points();
         let step = if long() { 1 } else { self.step };
@@ -147,6 +150,7 @@ impl Sweep {
     }
 
     /// Every call of a name fails with an error once; the command must say so and end with 3.
+    #[track_caller]
     pub fn errors(&self, name: &str, error: &'static str) {
         if !strace_works() {
             return skipped(&format!("{name} failing in {}", self.name), STRACE);
@@ -160,6 +164,7 @@ impl Sweep {
     }
 
     /// A store of the command, then a store of the recovery.
+    #[track_caller]
     pub fn pairs(&self) {
         let points = self.store_points();
         // A recovery stores more often than an undisturbed run; at what it does not reach nothing is killed.
@@ -170,16 +175,22 @@ impl Sweep {
         self.sweep("pairs of stores", pairs.map(|n| [Kill::Store(n % points + 1), Kill::Store(n / points + 1)]));
     }
 
+    #[track_caller]
     pub fn sweep(&self, what: &str, points: impl Iterator<Item = [Kill; 2]>) {
         let expected = self.undisturbed();
         let (mut tried, mut killed, mut failures) = (0, 0, Vec::new());
+        let mut row = Tally::CrashPoints;
         for point in points {
             tried += 1;
+            if matches!(point[0], Kill::Error(..)) {
+                row = Tally::Faults;
+            }
             match self.one(&point, &expected) {
                 Ok(kills) => killed += kills,
                 Err(why) => failures.push(format!("{} {:?} {point:?}: {why}", self.name, self.command)),
             }
         }
+        row.add(killed);
         let wrong = failures.iter().filter(|why| why.contains("WRONG UID")).count();
         figures(&format!(
             "kill sweep {} over {what}: {tried} points, {killed} kills, {} failures, {wrong} wrong UIDs",

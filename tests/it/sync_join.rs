@@ -11,6 +11,7 @@ use maildex::sync::{Numbering, Why, merge};
 use serde_json::Value;
 
 use super::mailbox::{figures, installed, is_long, skipped};
+use crate::tally::Tally;
 
 #[test]
 fn the_model_and_the_program_join_alike() {
@@ -64,6 +65,7 @@ fn the_model_and_the_program_join_alike() {
     assert!(python.wait().expect("wait").success());
     assert_eq!(pairs, count);
     assert!(burnt > 100 && reasons.len() == 2, "{burnt} burnt, {reasons:?}");
+    Tally::Schedules.add(pairs);
     figures(&format!(
         "sync: {pairs} random pairs joined as by the model, {mails} mails, {burnt} burnt numbers: {reasons:?}"
     ));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::mailbox::{Mailbox, figures, is_long};
 use crate::oracle;
+use crate::tally::Tally;
 use crate::watching::{PATIENCE, Watching};
 
 /// Ends the threads beside a test, also when it fails.
@@ -115,6 +116,7 @@ fn nothing_is_ever_reported_gone_while_others_rename_without_pause() {
     let errors = watch.errors();
     assert!(errors.is_empty() || (errors.contains("dropped events") && errors.lines().count() == 2), "{errors}");
     mail.assert_sound();
+    Tally::Readers.add(builds);
     figures(&format!(
         "{mails} mails: {builds} builds ({busy} gave up) and a watch that told {events} events, beside {} renames of flags \
          and {} moves; a plain readdir was wrong {wrong} times; all was shown {settled:?} after the last",

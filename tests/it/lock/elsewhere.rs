@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::{Running, lock, run_lock, run_sh, until};
 use crate::mailbox::{Mailbox, figures, installed, maildex, skipped};
+use crate::tally::Tally;
 
 /// Has a command run in a pid namespace of its own, with the host's name. `None`, said loudly, if that cannot be.
 fn contained(command: &Command) -> Option<Command> {
@@ -103,6 +104,7 @@ fn two_pid_namespaces_exclude_each_other() {
         assert!(shell.end().success());
     }
     assert!(!mailbox.file("maildex.lock").exists());
+    Tally::Locks.add(3 * TURNS);
     figures(&format!("two pid namespaces and the host: {} acquisitions, the witness never failed", 3 * TURNS));
 }
 

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 
 use super::{lock, run_lock};
 use crate::mailbox::{Mailbox, figures, long};
+use crate::tally::Tally;
 
 const PROCESSES: usize = 20;
 
@@ -81,6 +82,8 @@ fn two_holders_never_meet_whoever_is_killed() {
     run_lock(&mailbox, "run", &["--wait", "1m", "--", "flock", "-w", "60", witness.to_str().unwrap(), "true"]).ok();
     assert!(!mailbox.file("maildex.lock").exists());
     let [wrappers, groups] = killed.map(AtomicUsize::into_inner);
+    Tally::Locks.add(acquired);
+    Tally::CrashPoints.add(wrappers + groups);
     figures(&format!(
         "{PROCESSES} processes at one lock for {} s: {acquired} acquisitions, {wrappers} wrappers and {groups} groups killed, the witness never failed",
         time.as_secs()

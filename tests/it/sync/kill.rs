@@ -14,6 +14,7 @@ use maildex::sync::guid;
 use super::replica::Replica;
 use crate::mailbox::{figures, long, mail, skipped};
 use crate::sweep::{CALLS, SIGKILL, STRACE, strace_works};
+use crate::tally::Tally;
 
 /// The folders of both, the first with UIDs that both give out.
 const FOLDERS: [&str; 2] = ["", "archive"];
@@ -193,6 +194,7 @@ fn a_run_that_is_killed_anywhere_is_completed_by_the_next() {
             others.push(format!("{point:?}: {found:?}"));
         }
     }
+    Tally::CrashPoints.add(kills);
     figures(&format!(
         "sync killed at {tried} of {} system calls: {kills} kills, mail and flags always as undisturbed, other UIDs {} times",
         points.len(),

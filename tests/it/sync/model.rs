@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::replica::{Replica, Shown};
 use crate::mailbox::{figures, installed, long, skipped};
+use crate::tally::Tally;
 
 /// The folders of the model: the root, and one below it.
 fn folder(name: &Value) -> &'static str {
@@ -126,6 +127,8 @@ fn folders_are_what_the_model_says() {
     for step in schedules.iter().flat_map(|schedule| schedule["steps"].as_array().expect("a list")) {
         *ops.entry(text(&step["op"])).or_default() += 1;
     }
+    Tally::Schedules.add(count);
+    Tally::Operations.add(ops.values().sum::<usize>());
     figures(&format!("sync: {count} schedules of the model, {ops:?}, in {:.0?}", began.elapsed()));
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
 }

@@ -14,6 +14,7 @@ use maildex::ops::uids::{Answer, import, read_list};
 
 use super::{VALIDITY, exported, files, list, numbered, put};
 use crate::mailbox::{Mailbox, figures, long, mail, maildex};
+use crate::tally::Tally;
 
 #[test]
 fn an_index_begins_with_the_numbers_of_a_list() {
@@ -425,6 +426,7 @@ fn an_import_beside_others_at_work() {
         mailbox.assert_sound();
         rounds += 1;
     }
+    Tally::Operations.add(rounds);
     figures(&format!("import beside others: {rounds} rounds of 100 mails, no number lost; {reread} read only later"));
 }
 
