@@ -300,6 +300,17 @@ pub enum Error {
         /// Where, and what is wrong.
         bad: Box<BadFile>,
     },
+    /// Another repository that cannot be reached, or refuses.
+    Remote {
+        /// What the user calls it.
+        name: String,
+        /// Where it is.
+        url: String,
+        /// What cannot be done.
+        doing: &'static str,
+        /// What git, or the other side, said.
+        said: String,
+    },
     /// A repository that git must not be sent to, or a bad name for one.
     Url {
         /// As it was given.
@@ -407,7 +418,27 @@ impl Error {
             | Error::SyncBusy { path }
             | Error::Replica { path, .. }
             | Error::Guarded { path, .. } => Some(path),
-            Error::Spec { .. } | Error::Query { .. } | Error::BadLockId { .. } | Error::Url { .. } => None,
+            Error::Spec { .. }
+            | Error::Query { .. }
+            | Error::BadLockId { .. }
+            | Error::Url { .. }
+            | Error::Remote { .. } => None,
+        }
+    }
+}
+
+impl Error {
+    /// Says whose state it is that cannot be one.
+    #[must_use]
+    pub(crate) fn of_replica(self, replica: crate::sync::ReplicaId) -> Error {
+        match self {
+            Error::Replica { path, commit, bad } => {
+                Error::Replica { path, commit: format!("{commit} of the replica {replica}"), bad }
+            }
+            Error::Git { path, what, said } => {
+                Error::Git { path, what, said: format!("of the replica {replica}: {said}") }
+            }
+            other => other,
         }
     }
 }
@@ -497,6 +528,7 @@ impl fmt::Display for Error {
             Error::NoRepository { .. } => write!(f, "no repository of maildex sync"),
             Error::SyncBusy { .. } => write!(f, "another sync is at work on it"),
             Error::Replica { commit, bad, .. } => write!(f, "{commit}: {bad}"),
+            Error::Remote { name, url, doing, said } => write!(f, "peer {name} ({url}): {doing}: {said}"),
             Error::Url { url, why } => write!(f, "{url:?}: {why}"),
             Error::Query { word, number: 0, expected, .. } => write!(f, "query: found {word:?}, expected {expected}"),
             Error::Query { word, number, expected, .. } => {

@@ -134,6 +134,9 @@ impl Error {
             Error::GitSilent { .. } => {
                 "the other side does not answer, or asks for a password; try again when it can be reached without one".into()
             }
+            Error::Remote { .. } => {
+                "nothing is lost: all else was done, and the next run tries this again".into()
+            }
             Error::NoRepository { .. } => "make one with: maildex sync init".into(),
             Error::SyncBusy { .. } => "it will carry what has changed; or try again when it has ended".into(),
             Error::Replica { .. } => {

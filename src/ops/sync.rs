@@ -13,9 +13,9 @@ use crate::maildir::Sub;
 use crate::maildir::draft::Draft;
 use crate::maildir::flags::Flags;
 use crate::maildir::name::{Name, canonical};
+use crate::sync::Remote;
 use crate::sync::local::Local;
 use crate::sync::replica::Replica;
-use crate::sync::repository::Remote;
 use crate::sync::scan::is_folder_name;
 use crate::sync::trash::Trashed;
 

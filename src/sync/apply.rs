@@ -76,6 +76,8 @@ pub(super) struct Apply<'a> {
     pub told: &'a mut dyn FnMut(&Path, Option<&Owner>),
     pub progress: OnProgress<'a>,
     pub done: Applied,
+    /// So much is to go in all folders together that nothing goes.
+    pub all_held: bool,
 }
 
 /// The flags that a state gives a mail.
@@ -96,6 +98,9 @@ impl Apply<'_> {
             places.contains_key(id) || self.state.folders.get(id).is_some_and(|folder| !folder.dots.is_empty())
         };
         let (there, gone): (Vec<_>, Vec<_>) = self.state.folders.keys().copied().partition(is_there);
+        let known = || self.folders.values().flat_map(|folder| folder.mails.values());
+        let (lost, of) = (known().filter(|known| self.is_lost(known)).count(), known().count());
+        self.all_held = self.is_too_much(lost, of);
         let nothing = BTreeSet::new();
         for id in &there {
             let done = self.make(*id).and_then(|()| self.fill(*id, places.get(id).unwrap_or(&nothing)));
@@ -113,6 +118,15 @@ impl Apply<'_> {
             self.done.failed.extend(done.err());
         }
         self.done
+    }
+
+    /// Whether a mail is nowhere any more.
+    fn is_lost(&self, known: &Known) -> bool {
+        known.guid.is_some_and(|guid| !self.state.mails.contains_key(&guid))
+    }
+
+    fn is_too_much(&self, lost: usize, of: usize) -> bool {
+        !self.manner.accept_removals && lost > GUARDED_FROM && lost * 2 > of
     }
 
     pub(super) fn path(&self, id: FolderId) -> PathBuf {
@@ -246,9 +260,8 @@ impl Apply<'_> {
         if away.is_empty() || !path.is_dir() {
             return Ok(());
         }
-        let is_lost = |known: &Known| known.guid.is_some_and(|guid| !self.state.mails.contains_key(&guid));
-        let (lost, of) = (away.iter().filter(|(_, known)| is_lost(known)).count(), here.mails.len());
-        if !self.manner.accept_removals && lost > GUARDED_FROM && lost * 2 > of {
+        let (lost, of) = (away.iter().filter(|(_, known)| self.is_lost(known)).count(), here.mails.len());
+        if lost > 0 && (self.all_held || self.is_too_much(lost, of)) {
             self.done.held.push(Held { folder: path, gone: lost, of, here: false });
             self.folders.get_mut(&id).expect("it was just there").counter = 0;
             return Ok(());
@@ -268,7 +281,7 @@ impl Apply<'_> {
                 continue;
             };
             let (no, wanted) = (slot.no(), Wanted::of(&message(&slot, &mut entries)?));
-            let keep = is_lost(&known).then_some(()).and(known.guid);
+            let keep = known.guid.filter(|_| self.is_lost(&known));
             let taken = names.reach(folder.maildir(), &wanted, |dirs, sub, name| {
                 let path = || folder.maildir().path_of(sub, name);
                 let dir = dirs.get(sub).map_err(|errno| Error::io("cannot open", path())(errno))?;

@@ -22,11 +22,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::error::{Error, Result};
 
 /// What git has to obey, whatever the configuration of the user or the repository says.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 10] = [
     // A commit that was announced is on the disk.
     "core.fsync=all",
     "core.hooksPath=/dev/null",
     "transfer.fsckObjects=true",
+    "fetch.fsckObjects=true",
+    "receive.fsckObjects=true",
     // `ext::` runs a command.
     "protocol.ext.allow=never",
     // Only after a run, and waited for: not in the background beside it.

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::join::pairs;
 use super::state::{Folder, State};
 use super::text::{
-    Bad, BadFile, LINES_MAX, folder_id, guid, lines, parse_flags, parse_head, parse_mail, print_flags, print_head,
+    Bad, BadFile, MAILS_MAX, folder_id, guid, lines, parse_flags, parse_head, parse_mail, print_flags, print_head,
     print_mail, put, two, uid,
 };
 use crate::uidlist::excerpt;
@@ -102,8 +102,8 @@ pub fn apply(file: &str, text: &[u8], state: &mut State) -> Result<(), BadFile> 
             b"mail" => {
                 let (guid, mail) = parse_mail(rest)?;
                 state.mails.insert(guid, mail);
-                if state.mails.len() > LINES_MAX {
-                    return Err((format!("more than {LINES_MAX} mails"), "fewer".into()));
+                if state.mails.len() > MAILS_MAX {
+                    return Err((format!("more than {MAILS_MAX} mails"), "fewer".into()));
                 }
             }
             b"flag" => {

@@ -14,12 +14,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::busy;
-use super::git::{Git, Oid, check_url, failed};
+use super::git::{Git, Oid};
 use super::guid::Hasher;
 use super::import::Import;
+use super::peer::MAIL_MAX;
 use super::state::{Guid, ReplicaId, State};
 use super::text::BadFile;
 use super::tree::{self, Log};
@@ -71,15 +71,6 @@ pub struct Peer {
     pub name: String,
     /// The commit.
     pub commit: Oid,
-}
-
-/// Another repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remote {
-    /// What the user calls it.
-    pub name: String,
-    /// Where it is.
-    pub url: String,
 }
 
 /// Nobody else works on the repository as long as this lives.
@@ -193,68 +184,48 @@ impl Repository {
         })
     }
 
-    /// The repositories that [`Repository::add_remote`] was told.
-    pub fn remotes(&self) -> Result<Vec<Remote>> {
-        let listed = self.git.run("git config", ["config", "-z", "--list", "--local"], b"")?;
-        let listed = String::from_utf8_lossy(&listed);
-        let remotes = listed.split('\0').filter_map(|setting| {
-            let (key, url) = setting.split_once('\n')?;
-            let name = key.strip_prefix("maildex-remote.")?.strip_suffix(".url")?;
-            Some(Remote { name: name.into(), url: url.into() })
-        });
-        Ok(remotes.collect())
-    }
-
-    /// Takes another repository to fetch from and push to; under a name that is known, instead of that one.
-    pub fn add_remote(&self, remote: &Remote) -> Result<()> {
-        check_url(&remote.url)?;
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if remote.name.is_empty() || !remote.name.bytes().all(is_name) {
-            return Err(Error::Url {
-                url: remote.name.clone(),
-                why: "a name has letters, digits, and `-`, `_` and `.` only",
-            });
+    /// Whether the contents of these mails of a state are of their guids.
+    pub(super) fn verify(&self, tip: &Tip, guids: &[Guid]) -> Result<()> {
+        let bad = |guid: Guid, found: String, expected: &str| Error::Replica {
+            path: self.path().to_path_buf(),
+            commit: tip.commit.to_string(),
+            bad: Box::new(BadFile::new(format!("m/{:02x}/{guid}", guid.shard()), found, expected)),
+        };
+        let mut wanted = Vec::with_capacity(guids.len());
+        for guid in guids {
+            let found = tip.contents_of(*guid).zip(tip.state.mails.get(guid));
+            wanted.push((*guid, found.ok_or_else(|| self.without_contents(*guid))?));
         }
-        // Not `remote.`: what git reads there by itself (refspecs, programs to call) is nothing that we want.
-        let key = format!("maildex-remote.{}.url", remote.name);
-        self.git.run("git config", ["config", &key, &remote.url], b"").map(drop)
-    }
-
-    /// Fetches the states of all replicas that a remote has. `patience` is how long git may be silent; `progress` gets
-    /// what it says.
-    pub fn fetch(&self, remote: &Remote, patience: Duration, progress: &mut dyn FnMut(&str)) -> Result<()> {
-        check_url(&remote.url)?;
-        // A fetch over a cut in history that does not update the list of cuts ends well, and does nothing.
-        let options = ["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"];
-        let more = ["--update-shallow", "--refmap=", "--", &remote.url, "refs/maildex/r/*:refs/maildex/peer/*"];
-        let (status, _, said) = self.git.talk("git fetch", options.iter().chain(&more), patience, progress)?;
-        if status.success() { Ok(()) } else { Err(self.failed("git fetch", status, &said)) }
-    }
-
-    /// Pushes the own state to a remote. False if that has it already, or there is none.
-    pub fn push(
-        &self,
-        remote: &Remote,
-        me: ReplicaId,
-        patience: Duration,
-        progress: &mut dyn FnMut(&str),
-    ) -> Result<bool> {
-        check_url(&remote.url)?;
-        if self.own(me)?.is_none() {
-            return Ok(false);
-        }
-        let refspec = format!("refs/maildex/r/{me}:refs/maildex/r/{me}");
-        let options = ["push", "--progress", "--porcelain", "--no-verify", "--no-signed", "--recurse-submodules=no"];
-        let more = ["--", remote.url.as_str(), refspec.as_str()];
-        let (status, answer, said) = self.git.talk("git push", options.iter().chain(&more), patience, progress)?;
-        let answer = String::from_utf8_lossy(&answer);
-        if !status.success() {
-            // What the remote has against it is not among what git says, but in its answer.
-            let refused = answer.lines().filter(|line| line.starts_with('!')).map(|line| line.replace('\t', " "));
-            let said: Vec<String> = std::iter::once(said).chain(refused).collect();
-            return Err(self.failed("git push", status, &said.join("\n")));
-        }
-        Ok(!answer.lines().any(|line| line.starts_with("=\t")))
+        let mut piece = vec![0; 64 << 10];
+        let names = wanted.iter().map(|(_, (oid, _))| oid.to_string());
+        self.git.batch()?.objects(names, &mut |object| {
+            let (guid, (_, mail)) = wanted[object.at];
+            if object.kind != "blob" {
+                return Err(bad(guid, format!("a {}", object.kind), "a blob"));
+            }
+            if object.len > MAIL_MAX {
+                return Err(bad(guid, format!("{} bytes", object.len), "a mail of at most 1 GiB"));
+            }
+            let mut hasher = Hasher::new(&mail.base);
+            loop {
+                match object.contents.read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(len) => hasher.update(&piece[..len]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(source) => {
+                        return Err(Error::Io {
+                            path: self.path().to_path_buf(),
+                            doing: "cannot read mail in",
+                            source,
+                        });
+                    }
+                }
+            }
+            if hasher.finish() != guid {
+                return Err(bad(guid, "other contents than its guid is of".into(), "those"));
+            }
+            Ok(())
+        })
     }
 
     /// Packs what has piled up, if it is much, and waits for that.
@@ -275,10 +246,6 @@ impl Repository {
     pub(super) fn without_contents(&self, guid: Guid) -> Error {
         let bad = BadFile::new("m", format!("no contents of {guid}"), "those of each mail");
         Error::Replica { path: self.path().to_path_buf(), commit: "none of the states".into(), bad: Box::new(bad) }
-    }
-
-    fn failed(&self, what: &'static str, status: std::process::ExitStatus, said: &str) -> Error {
-        failed(self.path(), what, status, said)
     }
 
     /// All refs of ours, without `refs/maildex/`.

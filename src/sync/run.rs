@@ -17,6 +17,7 @@ use crate::sync::import::Import;
 use crate::sync::join::{Burnt, Why, merge};
 use crate::sync::local::Local;
 use crate::sync::meet::{SameContent, decide, meet};
+use crate::sync::peer;
 use crate::sync::replica::Replica;
 use crate::sync::repository::{Peer, Tip};
 use crate::sync::scan::{Held, Manner, Scan, Scanner, folder_name};
@@ -118,7 +119,7 @@ pub fn run(
     let remotes = repository.remotes()?;
     for remote in &remotes {
         let fetched = repository.fetch(remote, plan.patience, &mut |line| told(Step::Git(line)));
-        outcome.failed.extend(fetched.err());
+        outcome.failed.extend(fetched.err().into_iter().flatten());
     }
     let peers = repository.peers(replica.id)?;
     let own = repository.own(replica.id)?;
@@ -263,11 +264,17 @@ impl<'a> Run<'a> {
     ) -> Result<Vec<(Peer, Tip)>> {
         let mut joined: Vec<(Peer, Tip)> = Vec::new();
         for peer in peers {
-            let theirs = match self.replica.repository.read(peer.commit) {
+            let repository = &self.replica.repository;
+            let read = repository.read(peer.commit).and_then(|theirs| {
+                let verified = self.tip.iter().chain(joined.iter().map(|(_, tip)| tip));
+                let known = |guid| verified.clone().find_map(|tip| tip.contents_of(guid));
+                peer::check(repository, state, &known, &theirs).map(|()| theirs)
+            });
+            let theirs = match read {
                 Ok(theirs) => theirs,
                 // One bad peer keeps nobody from the others.
                 Err(error) => {
-                    self.outcome.failed.push(error);
+                    self.outcome.failed.push(error.of_replica(peer.replica));
                     continue;
                 }
             };
@@ -326,6 +333,7 @@ impl<'a> Run<'a> {
             told: &mut |path, owner| told(Step::Waits(path, owner)),
             progress: self.progress,
             done: Applied::default(),
+            all_held: false,
         }
         .run();
         let is_whole = !applied.again && applied.failed.is_empty() && applied.held.is_empty();

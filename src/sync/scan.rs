@@ -28,14 +28,13 @@ use crate::refresh::is_fresh;
 use crate::sync::guid::Hasher;
 use crate::sync::join::{Burnt, Numbering, merge};
 use crate::sync::local::{Known, Local, LocalFolder};
+use crate::sync::peer::MAIL_MAX;
 use crate::sync::state::{FolderId, Guid, ReplicaId, State};
+use crate::sync::text::{base_trouble, folder_trouble};
 use crate::tree;
 
 /// The guard judges removals only from so many on.
 pub(super) const GUARDED_FROM: usize = 20;
-
-/// The longest base name, and the longest name of a directory, that another machine is asked to make.
-const NAME_MAX: usize = 200;
 
 /// How a scan is done.
 #[derive(Debug, Clone, Copy)]
@@ -128,17 +127,12 @@ pub(super) fn folder_name(root: &Path, path: &Path) -> Option<Vec<u8>> {
 /// Whether a directory of this name can be made below a mail root: no way out of it, nothing that a Maildir or maildex has
 /// there.
 pub(crate) fn is_folder_name(name: &[u8]) -> bool {
-    let is_part = |part: &[u8]| {
-        let is_taken = [&b"cur"[..], b"new", b"tmp", b".", b".."].contains(&part) || part.starts_with(b"maildex.");
-        !part.is_empty() && part.len() <= NAME_MAX && !is_taken && !part.contains(&0)
-    };
-    name.is_empty() || (name.len() < 3000 && name.split(|&b| b == b'/').all(is_part))
+    folder_trouble(name).is_none()
 }
 
 /// Whether a file of this base name can be made in a Maildir.
 pub(super) fn is_base(base: &[u8]) -> bool {
-    let has_odd = base.iter().any(|b| matches!(b, b'/' | b':' | 0));
-    !base.is_empty() && !base.starts_with(b".") && base.len() <= NAME_MAX && !has_odd && !stem(base).is_empty()
+    base_trouble(base).is_none() && !base.contains(&b':') && !stem(base).is_empty()
 }
 
 /// Looks at the folders of a replica.
@@ -296,11 +290,15 @@ impl Scanner<'_> {
                 Err(error) => return Err(error),
             }
             let size = contents.len() as u64;
-            if !is_base(&base) {
-                stays.push((
-                    looked.path.join(OsStr::from_bytes(&base)),
-                    "no other machine could have a file of that name",
-                ));
+            let why = if !is_base(&base) {
+                Some("no other machine could have a file of that name")
+            } else if size > MAIL_MAX {
+                Some("it is longer than 1 GiB")
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                stays.push((looked.path.join(OsStr::from_bytes(&base)), why));
                 looked.now.mails.insert(uid, Known { guid: None, size, flags });
                 continue;
             }

@@ -33,8 +33,14 @@ pub const BASE_MAX: usize = 200;
 /// The longest path of a folder below the mail root.
 pub const FOLDER_MAX: usize = 1000;
 
-/// The most mails, and the most live numbers of a folder.
-pub const LINES_MAX: usize = crate::uidlist::LINES_MAX;
+/// The most mails.
+pub const MAILS_MAX: usize = 4_000_000;
+
+/// The most folders, and the most replicas.
+pub const FOLDERS_MAX: usize = 20_000;
+
+/// The most adds that one mail can have in one folder, which takes so many replicas at once.
+const DOTS_MAX: usize = 1000;
 
 /// How many numbers are in a file.
 pub const NUMBERS: u32 = 4096;
@@ -74,6 +80,19 @@ impl Display for BadFile {
     }
 }
 
+/// Files that programs keep in a Maildir. A directory of such a name would stop them.
+const CONTROL: [&[u8]; 9] = [
+    b"dovecot-uidlist",
+    b"dovecot-uidvalidity",
+    b"dovecot-keywords",
+    b"dovecot-acl",
+    b"dovecot-acl-list",
+    b"subscriptions",
+    b"courierimapuiddb",
+    b"courierimapkeywords",
+    b"maildirfolder",
+];
+
 /// Why a mail of this base name must stay where it is; `None` if it can travel.
 pub fn base_trouble(base: &[u8]) -> Option<&'static str> {
     Some(match base {
@@ -95,7 +114,7 @@ pub fn folder_trouble(name: &[u8]) -> Option<&'static str> {
         Some(match part {
             [] | b"." | b".." => "its path has an empty part, `.` or `..`",
             b"cur" | b"new" | b"tmp" => "its path leads into a Maildir's own cur, new or tmp",
-            _ if part.starts_with(b"maildex.") || part.starts_with(b"dovecot") => {
+            _ if part.starts_with(b"maildex.") || part.starts_with(b"dovecot.") || CONTROL.contains(&part) => {
                 "it has the name of a file that programs keep beside the mail"
             }
             _ if part.iter().any(|byte| b":\0".contains(byte)) => "its path has a `:` or a NUL",
@@ -146,6 +165,9 @@ pub fn parse_versions(text: &[u8]) -> Result<BTreeMap<ReplicaId, u64>, BadFile> 
         let (replica, counter) = two(line, "a replica, a tab, and its counter")?;
         let replica = replica_id(replica)?;
         rises(versions.last_key_value().map(|(last, _)| *last), replica)?;
+        if versions.len() == FOLDERS_MAX {
+            return Err((format!("more than {FOLDERS_MAX} replicas"), "fewer".into()));
+        }
         versions.insert(replica, counter_of(counter)?);
         Ok(())
     })?;
@@ -170,8 +192,8 @@ pub fn parse_mails(shard: u8, text: &[u8], mails: &mut BTreeMap<Guid, Mail>) -> 
             return Err((guid.to_string(), format!("a guid that begins with {shard:02x}")));
         }
         rises(mails.last_key_value().map(|(last, _)| *last).filter(|last| last.shard() == shard), guid)?;
-        if mails.len() == LINES_MAX {
-            return Err((format!("more than {LINES_MAX} mails"), "fewer".into()));
+        if mails.len() == MAILS_MAX {
+            return Err((format!("more than {MAILS_MAX} mails"), "fewer".into()));
         }
         mails.insert(guid, mail);
         Ok(())
@@ -315,6 +337,12 @@ pub fn parse_numbers(id: FolderId, file: u32, text: &[u8], folder: &mut Folder) 
 /// mail that is there, one for each.
 pub fn check(state: &State) -> Result<(), BadFile> {
     let bad = |found: String, expected: String| Err(BadFile::new("", found, expected));
+    for (count, most, what) in [(state.mails.len(), MAILS_MAX, "mails"), (state.folders.len(), FOLDERS_MAX, "folders")]
+    {
+        if count > most {
+            return bad(format!("{count} {what}"), format!("at most {most}"));
+        }
+    }
     let unseen = |dots: &BTreeSet<Dot>| dots.iter().find(|dot| !state.has_seen(**dot)).copied();
     for (guid, mail) in &state.mails {
         for (folder, dots) in &mail.places {
@@ -425,8 +453,8 @@ fn parse_dots(text: &[u8]) -> Result<BTreeSet<Dot>, Bad> {
         let point =
             memchr::memchr(b'.', dot).ok_or_else(|| (excerpt(dot), "a replica, a point, and a counter".into()))?;
         let dot = Dot { replica: replica_id(&dot[..point])?, counter: counter_of(&dot[point + 1..])? };
-        if dots.last().is_some_and(|last| *last >= dot) {
-            return Err((excerpt(text), "dots that are sorted, each once".into()));
+        if dots.last().is_some_and(|last| *last >= dot) || dots.len() == DOTS_MAX {
+            return Err((excerpt(text), "dots that are sorted, each once, and not too many".into()));
         }
         dots.insert(dot);
     }

@@ -8,16 +8,16 @@ use std::io;
 use super::git::{Batch, Object, Oid};
 use super::log;
 use super::state::{FolderId, Guid, ReplicaId, State};
-use super::text::{self, BadFile, LINES_MAX};
+use super::text::{self, BadFile, MAILS_MAX};
 use super::{id, repository::Tip};
 use crate::error::{Error, Result};
 use crate::uidlist::excerpt;
 
-/// The longest file, and the longest tree: a shard with 256 times more mail than anybody has.
-const FILE_MAX: u64 = 256 << 20;
+/// The longest file, and the longest tree: a shard with many times more mail than anybody has.
+const FILE_MAX: u64 = 64 << 20;
 
-/// The most bytes in all files.
-const ALL_MAX: u64 = 4 << 30;
+/// The most bytes in all files: 250 for each of the most mails.
+const ALL_MAX: u64 = 1 << 30;
 
 /// The files of a log that was just begun, or of which the last is full.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -131,6 +131,10 @@ impl Reader {
                 }
                 self.log.files += 1;
                 self.log.len += bytes.len();
+                if self.log.len > log::LOG_MAX {
+                    let found = format!("{} bytes so far", self.log.len);
+                    return Err(BadFile::new(file, found, format!("at most {} in a log", log::LOG_MAX)).into());
+                }
                 self.logs.push((file.into(), bytes));
             }
             _ => {
@@ -184,7 +188,7 @@ impl Reader {
             (Part::Root, b"log") => Part::Logs,
             (Part::MailShards, _) => Part::MailShard(id::bytes::<1>(name)?[0]),
             (Part::MailShard(shard), _) => {
-                let guid = Guid::parse(name).filter(|guid| guid.shard() == *shard)?;
+                let guid = Guid::parse(name).filter(|guid| guid.shard() == *shard && self.mails.len() <= MAILS_MAX)?;
                 self.mails.push((guid, entry.oid));
                 Part::Mail
             }
@@ -253,8 +257,8 @@ fn entries(file: &str, bytes: &[u8], oid_len: usize) -> Result<Vec<Entry>, BadFi
             head.strip_prefix(if is_tree { b"40000 ".as_slice() } else { b"100644 " }).ok_or_else(|| bad(head))?;
         let name = std::str::from_utf8(name).map_err(|_| bad(head))?;
         let oid = behind.get(..oid_len).and_then(Oid::from_bytes).ok_or_else(|| bad(head))?;
-        if entries.len() == LINES_MAX {
-            return Err(BadFile::new(file, format!("more than {LINES_MAX} entries"), "fewer"));
+        if entries.len() == MAILS_MAX {
+            return Err(BadFile::new(file, format!("more than {MAILS_MAX} entries"), "fewer"));
         }
         entries.push(Entry { is_tree, name: name.into(), oid });
         rest = &behind[oid_len..];

@@ -107,7 +107,7 @@ pub fn synced(out: &mut impl Write, root: &Path, outcome: &Outcome) -> io::Resul
 
 /// How it stands with a replica.
 pub fn sync_status(out: &mut impl Write, root: &Path, replica: &Replica, status: &Status) -> io::Result<()> {
-    let peer = |(remote, has_all): &'_ (maildex::sync::repository::Remote, bool)| (remote.clone(), *has_all);
+    let peer = |(remote, has_all): &'_ (maildex::sync::Remote, bool)| (remote.clone(), *has_all);
     let peers: Vec<_> = status.remotes.iter().map(peer).collect();
     let record = StatusRecord {
         v: VERSION,

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use maildex::sync::repository::Remote;
+use maildex::sync::Remote;
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;

@@ -5,6 +5,7 @@ mod cases;
 mod first;
 mod git;
 mod guard;
+mod hostile;
 mod kill;
 mod model;
 mod replica;
