@@ -37,13 +37,28 @@ impl<'m> Dovecot<'m> {
 
     /// `doveadm` with these arguments, as a user whose mail this is.
     pub fn doveadm(&self, arguments: &[&str]) -> Command {
+        self.program(Path::new("doveadm"), arguments)
+    }
+
+    /// The server of one session, on its standard input and output, and with its log on standard error; `None`, said
+    /// loudly, where it is not installed.
+    pub fn imap(&self) -> Option<Command> {
+        let places = ["/usr/lib/dovecot/imap", "/usr/libexec/dovecot/imap"];
+        let Some(imap) = places.iter().map(Path::new).find(|place| place.is_file()) else {
+            skipped("a session of IMAP", "install dovecot-imapd");
+            return None;
+        };
+        Some(self.program(imap, &[]))
+    }
+
+    fn program(&self, program: &Path, arguments: &[&str]) -> Command {
         let is_root = rustix::process::geteuid().is_root();
         if is_root {
             give_away(&self.home);
         }
-        let mut command = Command::new(if is_root { "setpriv" } else { "doveadm" });
+        let mut command = Command::new(if is_root { Path::new("setpriv") } else { program });
         if is_root {
-            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "doveadm"]);
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
         }
         command.arg("-c").arg(self.home.join("dovecot.conf")).args(arguments);
         command.current_dir(&self.home).env("HOME", &self.home).env("USER", "nobody").env("TZ", "UTC");
