@@ -1,6 +1,37 @@
-//! neomutt on a terminal, with keys that are pushed.
+//! neomutt on a terminal, with keys that are pushed. While it has the folder open, with changes that it has not written
+//! yet, maildex is at work there: from one shell escape of neomutt's to its end. (If mail changes while it writes neomutt
+//! stops, and drops the keys that follow; so at other moments nothing could be told beforehand.)
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::*;
+
+/// A command for a shell escape that lasts until a file is there, and says by another one that it has begun.
+fn pause(home: &Path) -> String {
+    let file = home.join("pause");
+    let text = format!("cd {}; > begun; until [ -e ended ]; do sleep 0.01; done; rm begun ended\n", home.display());
+    fs::write(&file, text).expect("write");
+    format!("<shell-escape>sh {}<enter>", file.display())
+}
+
+/// Does something between beginning and end of that.
+fn in_pause<T>(home: &Path, neomutt: impl FnOnce() + Send, act: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        let neomutt = scope.spawn(neomutt);
+        let begun = Instant::now();
+        while !home.join("begun").exists() {
+            assert!(begun.elapsed() < PATIENCE && !neomutt.is_finished(), "neomutt does not come to the shell escape");
+            thread::sleep(Duration::from_millis(2));
+        }
+        let done = act();
+        fs::write(home.join("ended"), "").expect("write");
+        neomutt.join().expect("neomutt");
+        done
+    })
+}
 
 #[test]
 fn neomutt_reads_flags_deletes_and_saves() {
@@ -14,36 +45,46 @@ fn neomutt_reads_flags_deletes_and_saves() {
     let config = home.join("muttrc");
     let text = format!(
         "set folder={}\nset mbox_type=Maildir\nset record=''\nset confirmappend=no\nset delete=yes\nset quit=yes\n\
-         set mark_old=no\nset beep=no\nset trash=''\nset move=no\nset wait_key=no\nset sort=subject\nset pager_stop=yes\n",
+         set mark_old=no\nset beep=no\nset trash=''\nset move=no\nset wait_key=no\nset sort=subject\n",
         home.display()
     );
-    std::fs::write(&config, text).expect("write its configuration");
-    let mutt = |mail: &Mailbox, keys: &str| {
-        let line = format!("neomutt -n -F {} -f {} -e 'push \"{keys}\"'", config.display(), mail.path().display());
+    fs::write(&config, text).expect("write its configuration");
+    let inbox = shared.mail.path();
+    let mutt = |keys: &str| {
+        let line = format!("neomutt -n -F {} -f {} -e 'push \"{keys}\"'", config.display(), inbox.display());
         run(Command::new("timeout")
-            .args(["60", "script", "-qec", &line, "/dev/null"])
+            .args(["120", "script", "-qec", &line, "/dev/null"])
             .env("HOME", &home)
-            .env("TERM", "xterm"))
+            .env("TERM", "xterm"));
     };
-    // By their subjects: others come and go meanwhile.
+    // By their subjects: other mail comes and goes.
     let tagged = |pattern: &str, action: &str| {
         format!(
             "<untag-pattern>.<enter><tag-pattern>~s mail.{pattern}$<enter><tag-prefix>{action}<untag-pattern>.<enter>"
         )
     };
-    let (sync, save) = ("<sync-mailbox>", format!("<save-message>{}<enter>", saved.path().display()));
-    let ((), worked) = shared.meanwhile(Work { name: "work", flagged: "" }, |mail| {
-        let keys = tagged("[1-7]", "<flag-message>") + &tagged("[23]", "<set-flag>r") + sync;
-        mutt(mail, &format!("{keys}<quit>"));
-        let keys = tagged("5", "<clear-flag>N") + sync + &tagged("8", "<delete-message>") + sync;
-        mutt(mail, &format!("{keys}<quit>"));
-        mutt(mail, &format!("{}{sync}<quit>", tagged("4", &save)));
-    });
+    // The first one that finds the folder changed only says so.
+    let end = "<sync-mailbox>".repeat(3) + &"<quit>".repeat(3);
+    let pause = pause(&home);
+    let keys = tagged("[1-7]", "<flag-message>") + &tagged("[23]", "<set-flag>r") + &pause + &end;
+    let worked = in_pause(&home, || mutt(&keys), || Work { name: "one", flagged: "" }.beside(&shared.mail, || ()).1);
+    shared.truth.extend(worked.mails);
     shared.letters(1..8, "F", "");
     shared.letters([2, 3], "RS", ""); // to mutt what was answered has been read
+    shared.is_true("flagging");
+    let keys = tagged("5", "<clear-flag>N") + &tagged("8", "<delete-message>") + &pause + &end;
+    let worked = in_pause(&home, || mutt(&keys), || Work { name: "two", flagged: "6" }.beside(&shared.mail, || ()).1);
+    shared.truth.extend(worked.mails);
     shared.letters([5], "S", "");
-    shared.gone([4, 8]);
-    shared.is_true("neomutt");
+    shared.gone([8]);
+    shared.is_true("deleting");
+    let save = format!("<save-message>{}<enter>", saved.path().display());
+    let keys = tagged("4", &save) + &pause + &end;
+    let worked = in_pause(&home, || mutt(&keys), || Work { name: "three", flagged: "" }.beside(&shared.mail, || ()).1);
+    shared.truth.extend(worked.mails.clone());
+    shared.gone([4]);
+    shared.is_true("saving");
     assert_eq!(saved.mails().len(), 1);
-    told(&version("neomutt", "-v"), "flag, set-flag, clear-flag, delete, save to another folder, quit", &worked);
+    let what = "flag, set-flag, clear-flag, delete, save to another folder, quit; three sessions";
+    told(&version("neomutt", "-v"), what, &worked);
 }
