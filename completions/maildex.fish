@@ -512,7 +512,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand lock; and not __fish_see
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l reason -d 'Why, shown to others who want the lock' -r
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l on-request -d 'Send this signal when somebody asks for the lock: TERM, USR1, ...' -r
-complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -s E -l conflict-exit-code -d 'Exit status if the lock is not to be had' -r
+complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -s E -l conflict-exit-code -d 'Exit status if the lock is not to be had. With 0 that is no error, and with --quiet nothing is said' -r
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also in a pipe, with columns as on a terminal: for less -R'

@@ -13,7 +13,7 @@ use crate::cli::state::State;
 use crate::cli::view::View;
 use crate::cli::{reading, text};
 
-/// The script is in the README, too, and a test runs it.
+/// The script is in docs/scripts.md, too, and a test runs it.
 const EXAMPLES: &str = concat!(
     "A script that takes up new mail:\n\n",
     include_str!("changes_loop.sh"),

@@ -13,7 +13,7 @@ use crate::cli::tree::Recursive;
 use crate::cli::waiting::{self, parse_wait};
 use crate::cli::{json, setting, terminal, text};
 
-/// The lines are in the README, too, and a test runs them.
+/// The lines are in docs/scripts.md, too, and a test runs them.
 const EXAMPLES: &str = concat!(
     "Every night, by cron or by systemd:\n\n",
     include_str!("compact_nightly.txt"),

@@ -21,7 +21,7 @@ use crate::cli::{placed, setting, signals};
 /// As it is typed.
 pub const VERB: &str = "deliver";
 
-/// The lines are in the README, too, and a test runs them.
+/// The lines are in docs/scripts.md, too, and a test runs them.
 const EXAMPLES: &str = concat!(
     "For filters and mail servers:\n\n",
     include_str!("deliver_servers.txt"),

@@ -1,4 +1,4 @@
-//! Man pages and completions, from the same definitions as `--help`.
+//! Man pages and completions, from the same definitions as `--help`; and the README's picture of a list.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use clap_complete::Shell;
 use crate::cli::Cli;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::{complete, manual};
+use crate::cli::{complete, manual, picture};
 
-/// Write man pages and completions
+/// Write man pages, completions, and the picture of a list
 ///
-/// For packagers and for the repository, where both lie ready made. What is not made any more is removed.
+/// For packagers and for the repository, where they lie ready made. What is not made any more is removed.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Directory to hold man and completions
+    /// Directory to hold man, completions and docs
     pub dir: PathBuf,
 }
 
@@ -31,6 +31,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     write_all(&args.dir.join("man"), &pages, out)?;
     let completions = SHELLS.map(|(shell, name)| (name.to_string(), complete::script(shell, &command)));
     write_all(&args.dir.join("completions"), &completions, out)?;
+    write_all(&args.dir.join("docs"), &[("list.svg".to_string(), picture::list()?)], out)?;
     Ok(Exit::Done)
 }
 

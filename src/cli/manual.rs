@@ -22,6 +22,9 @@ use crate::cli::help_query;
 /// maildex(1) without what is made from the definitions.
 const MAIN: &str = include_str!("manual.roff");
 
+/// maildex-cookbook(7), see [`cookbook_page`].
+const COOKBOOK: &str = include_str!("cookbook.txt");
+
 /// The date of this version; to be set at a release.
 const DATE: &str = "2026-11-24";
 
@@ -39,7 +42,8 @@ pub fn pages(command: &Command) -> Vec<(String, Vec<u8>)> {
     add_pages(&command, &mut pages);
     let verbs = pages.into_iter().map(|(name, page)| (name + ".1", page));
     let query = ("maildex-query.7".to_string(), query_page(help_query::TEXT));
-    verbs.chain([query]).map(|(name, page)| (name, wrapped(&page).into_bytes())).collect()
+    let cookbook = ("maildex-cookbook.7".to_string(), cookbook_page(COOKBOOK));
+    verbs.chain([query, cookbook]).map(|(name, page)| (name, wrapped(&page).into_bytes())).collect()
 }
 
 fn add_pages(command: &Command, pages: &mut Vec<(String, String)>) {
@@ -107,9 +111,7 @@ fn verb_page(verb: &Command) -> (String, String) {
 /// text indented by two, or terms, with what they mean in a column of its own.
 fn query_page(text: &str) -> String {
     let (text, examples) = text.split_once("\nExamples:\n").expect("the text ends in examples");
-    let title = format!(".TH MAILDEX\\-QUERY 7 {DATE} \"maildex {}\" \"maildex manual\"\n", env!("CARGO_PKG_VERSION"));
-    let mut page =
-        [PREAMBLE, &title, ".SH NAME\nmaildex\\-query \\- which messages are meant\n.SH DESCRIPTION\n"].concat();
+    let mut page = begun("query", "which messages are meant") + ".SH DESCRIPTION\n";
     let plain = |text: &str| Roff::from(text).to_roff();
     let column = " ".repeat(TERM);
     let mut begin = ""; // what a line of text needs before it
@@ -139,6 +141,53 @@ fn query_page(text: &str) -> String {
     }
     page += &self::examples(examples);
     page + ".SH SEE ALSO\n.BR maildex (1),\n.BR maildex\\-list (1),\n.BR maildex\\-count (1),\n.BR maildex\\-flag (1)\n"
+}
+
+/// maildex-cookbook(7): an introduction, then recipes. Each has a title, which ends in a colon, and below it text indented
+/// by two and commands by four.
+fn cookbook_page(text: &str) -> String {
+    let (introduction, recipes) = text.split_once("\n\n").expect("recipes follow");
+    let mut page = begun("cookbook", "what people do with maildex") + ".SH DESCRIPTION\n";
+    page += &Roff::from(introduction).to_roff();
+    page += ".SH RECIPES\n";
+    let mut lines = recipes.lines().peekable();
+    while let Some(line) = lines.next() {
+        let is_command = |line: &str| line.starts_with("    ");
+        if let Some(title) = line.strip_suffix(':').filter(|line| !line.starts_with(' ')) {
+            page.extend([".SS ", title, "\n"]);
+        } else if is_command(line) {
+            let mut commands = vec![line];
+            // An empty line ends them, unless more follow.
+            while let Some(next) = lines.next_if(|next| is_command(next) || next.is_empty()) {
+                commands.push(next);
+            }
+            while commands.last().is_some_and(|line| line.is_empty()) {
+                commands.pop();
+            }
+            page += ".PP\n.RS\n.EX\n";
+            for line in commands {
+                page.extend([&literal(line.get(4..).unwrap_or("")), "\n"]);
+            }
+            page += ".EE\n.RE\n";
+        } else if !line.is_empty() {
+            let begins = page.ends_with(".RE\n");
+            page.extend([if begins { ".PP\n" } else { "" }, &Roff::from(line.trim()).to_roff()]);
+        }
+    }
+    let verbs = ["expunge", "move", "watch", "changes", "lock\\-run", "uids\\-import", "dedupe", "check", "repair"];
+    page += ".SH SEE ALSO\n.BR maildex (1),\n.BR maildex\\-query (7)";
+    for verb in verbs {
+        page.extend([",\n.BR maildex\\-", verb, " (1)"]);
+    }
+    page + "\n"
+}
+
+/// What a page of section 7 begins with.
+fn begun(name: &str, about: &str) -> String {
+    let (title, version) = (name.to_uppercase(), env!("CARGO_PKG_VERSION"));
+    format!(
+        "{PREAMBLE}.TH MAILDEX\\-{title} 7 {DATE} \"maildex {version}\" \"maildex manual\"\n.SH NAME\nmaildex\\-{name} \\- {about}\n"
+    )
 }
 
 /// Width of the column of terms; one that is longer has a line of its own.

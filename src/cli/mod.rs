@@ -27,6 +27,8 @@ mod lock;
 mod manual;
 mod messages;
 mod output;
+#[cfg(feature = "generate")]
+mod picture;
 mod placed;
 mod query;
 mod reading;

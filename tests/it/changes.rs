@@ -390,7 +390,7 @@ fn a_killed_writer_costs_no_token() {
     assert!(kills > 20, "{kills} kills");
 }
 
-/// The loop of the help and the README, with a `take` that notes the subject of each mail; killed after a while.
+/// The loop of the help and docs/scripts.md, with a `take` that notes the subject of each mail; killed after a while.
 fn run_loop(mail: &Mailbox, kill_after: Option<Duration>) -> std::process::ExitStatus {
     let home = mail.path().parent().expect("a home").to_path_buf();
     let script = format!(
@@ -412,9 +412,9 @@ fn run_loop(mail: &Mailbox, kill_after: Option<Duration>) -> std::process::ExitS
 }
 
 #[test]
-fn the_documented_loop_is_in_readme_and_help() {
+fn the_documented_loop_is_in_docs_and_help() {
     let text = include_str!("../../src/cli/changes_loop.sh");
-    assert!(include_str!("../../README.md").contains(text), "README.md has it as it is");
+    assert!(include_str!("../../docs/scripts.md").contains(text), "docs/scripts.md has it as it is");
     let help = Mailbox::new().finish(Command::new(maildex()).args(["help", "changes"])).ok().text();
     assert!(help.contains(text), "help has it as it is: {help}");
 }

@@ -156,8 +156,8 @@ fn with_r_every_folder_is_compacted_and_a_broken_one_stops_no_other() {
 const NIGHTLY: &str = include_str!("../../src/cli/compact_nightly.txt");
 
 #[test]
-fn the_nightly_lines_are_in_readme_and_help() {
-    assert!(include_str!("../../README.md").contains(NIGHTLY), "README.md has them as they are");
+fn the_nightly_lines_are_in_docs_and_help() {
+    assert!(include_str!("../../docs/scripts.md").contains(NIGHTLY), "docs/scripts.md has them as they are");
     let help = Mailbox::new().finish(Command::new(maildex()).args(["help", "compact"])).ok().text();
     assert!(help.contains(NIGHTLY), "help has them as they are: {help}");
 }

@@ -71,6 +71,9 @@ fn they_are_as_the_definitions_say() {
             assert!(ready[&name] == contents, "{part}/{name} is stale; make it again: {AGAIN}");
         }
     }
+    let (ready, made) = (files(&Path::new(ROOT).join("docs")), files(&temp.path().join("docs")));
+    assert_eq!(made.keys().collect::<Vec<_>>(), ["list.svg"]);
+    assert!(ready.get("list.svg") == made.get("list.svg"), "docs/list.svg is stale; make it again: {AGAIN}");
 }
 
 #[test]
@@ -186,9 +189,9 @@ fn the_schema_names_every_verb_that_prints_json() {
 }
 
 #[test]
-fn the_exit_codes_are_those_of_the_readme() {
-    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).expect("read");
-    let table = readme.split_once("| exit status | |").expect("a table").1;
+fn the_exit_codes_are_those_of_the_docs() {
+    let docs = fs::read_to_string(Path::new(ROOT).join("docs/scripts.md")).expect("read");
+    let table = docs.split_once("| exit status | |").expect("a table").1;
     let row = |line: &str| line.strip_prefix("| ")?.split_once(" | ").map(|(code, _)| code.to_string());
     let codes: BTreeSet<String> =
         table.lines().skip(1).take_while(|line| line.starts_with('|')).filter_map(row).collect();

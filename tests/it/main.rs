@@ -14,6 +14,7 @@ mod compact;
 mod compact_watch;
 mod completions;
 mod concurrent;
+mod cookbook;
 mod copies;
 mod count;
 mod crash;

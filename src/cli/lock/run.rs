@@ -36,7 +36,7 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     pub hold: Hold,
-    /// Exit status if the lock is not to be had
+    /// Exit status if the lock is not to be had. With 0 that is no error, and with --quiet nothing is said
     #[arg(short = 'E', long, value_name = "CODE", default_value_t = 75)]
     conflict_exit_code: u8,
     /// COMMAND does not inherit the lock: it then ends with this process
@@ -66,7 +66,11 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         .and_then(|lock| Ok((lock, args.hold.dotlock(&folder)?)));
     let (lock, dotlock) = match taken {
         Err(error @ (Error::Locked { .. } | Error::DovecotLock { .. })) => {
-            out.error(&error, error.hint());
+            if args.conflict_exit_code == 0 {
+                out.note(&error); // who says so does not take it for a failure
+            } else {
+                out.error(&error, error.hint());
+            }
             return Ok(Exit::Code(args.conflict_exit_code));
         }
         taken => taken?,

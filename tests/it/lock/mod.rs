@@ -5,7 +5,7 @@ mod ask;
 mod beside;
 mod dovecot;
 mod elsewhere;
-mod readme;
+mod recipes;
 mod run;
 mod soak;
 mod status;

@@ -136,11 +136,11 @@ fn a_back_up_brings_everything_back() {
     mailbox.assert_sound();
 }
 
-/// What the README says is to be typed, and put into a crontab.
+/// What docs/scripts.md says is to be typed, and put into a crontab.
 #[test]
-fn the_readme_is_right() {
-    let readme = include_str!("../../../README.md");
-    let section = readme.split("\n## ").find(|section| section.starts_with("Keeping UIDs")).expect("the section");
+fn the_docs_are_right() {
+    let docs = include_str!("../../../docs/scripts.md");
+    let section = docs.split("\n## ").find(|section| section.starts_with("Keeping UIDs")).expect("the section");
     let blocks: Vec<_> = section.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n')).collect();
     let [("crontab", export), ("sh", import), ("sh", from_dovecot)] = blocks[..] else { panic!("{blocks:?}") };
     let mailbox = numbered(30, &[(3, "3.host"), (8, "8.host")]);

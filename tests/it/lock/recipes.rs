@@ -1,72 +1,18 @@
-//! The examples of the README, as they are printed there.
+//! The recipes of maildex-cookbook(7) that are about the lock.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::Running;
-use crate::mailbox::{Mailbox, Run, mail, maildex};
-
-/// The code blocks below a heading of the README: language and text.
-fn blocks(heading: &str) -> Vec<(String, String)> {
-    let readme = include_str!("../../../README.md");
-    let section = readme.split("\n## ").find(|section| section.starts_with(heading)).expect("the section");
-    let mut blocks = Vec::new();
-    for block in section.split("\n```").skip(1).step_by(2) {
-        let (language, text) = block.split_once('\n').expect("a block has lines");
-        blocks.push((language.to_string(), text.to_string()));
-    }
-    blocks
-}
-
-/// The one block that has this in it.
-fn block(language: &str, has: &str) -> String {
-    let found: Vec<_> = blocks("The lock").into_iter().filter(|(_, text)| text.contains(has)).collect();
-    let [(kind, text)] = &found[..] else { panic!("{} blocks with {has:?}", found.len()) };
-    assert_eq!(kind, language, "{text}");
-    text.clone()
-}
-
-/// A home directory with a `Maildir`, and a shell that finds maildex.
-struct Home {
-    mailbox: Mailbox,
-    home: PathBuf,
-}
-
-impl Home {
-    fn new(mailbox: Mailbox) -> Home {
-        let home = mailbox.path().parent().unwrap().join("home");
-        fs::create_dir(&home).unwrap();
-        std::os::unix::fs::symlink(mailbox.path(), home.join("Maildir")).unwrap();
-        Home { mailbox, home }
-    }
-
-    /// As cron runs a command: by sh, with hardly any environment.
-    fn command(&self, script: &str) -> Command {
-        let mut command = Command::new("/bin/sh");
-        let path = std::env::join_paths([maildex().parent().unwrap(), Path::new("/usr/bin"), Path::new("/bin")]);
-        command.env_clear().env("HOME", &self.home).env("PATH", path.unwrap()).current_dir(&self.home);
-        command.args(["-c", script]);
-        command
-    }
-
-    fn run(&self, script: &str) -> Run {
-        self.mailbox.finish(&mut self.command(script))
-    }
-
-    /// A line of a crontab: five fields say when.
-    fn cron(&self, line: &str) -> Run {
-        let line = line.trim_end();
-        assert!(!line.contains(['\n', '%']), "one line, and in a crontab % is a newline");
-        self.run(line.splitn(6, ' ').nth(5).expect("a command"))
-    }
-}
+use crate::cookbook::{Home, command, recipe};
+use crate::mailbox::{Mailbox, mail};
 
 #[test]
 fn a_cron_job_backs_the_index_up() {
     let home = Home::new(Mailbox::new().messages(3));
     fs::create_dir(home.home.join("backup")).unwrap();
-    home.cron(&block("crontab", "back-up")).ok().silent();
+    let command = command("Back up the index");
+    assert!(!command.contains(['\n', '%']), "one line, and in a crontab % is a newline");
+    home.run(&command).ok().silent();
     home.mailbox.remove("maildex.offsets");
     home.mailbox.remove("maildex.index.1");
     for name in ["maildex.offsets", "maildex.index.1"] {
@@ -77,9 +23,21 @@ fn a_cron_job_backs_the_index_up() {
 }
 
 #[test]
+fn one_worker_is_at_work() {
+    let home = Home::new(Mailbox::new().messages(3));
+    home.program("worker", "echo ready; cat");
+    let command = command("Exactly one worker");
+    let mut first = Running::ready(&mut home.command(&command));
+    home.run(&command).ok().silent().stdout("");
+    first.close_stdin();
+    assert!(first.end().success());
+    home.run(&command).ok().silent().stdout("ready\n");
+}
+
+#[test]
 fn a_script_has_the_lock_until_it_ends() {
     let home = Home::new(Mailbox::new().messages(3));
-    let script = block("sh", "take_lock");
+    let script = command("A script that has the folder to itself");
     home.run(&script).ok().silent();
     home.mailbox.run(["count", "unseen"]).ok().stdout("0\n");
     assert!(!home.mailbox.file("maildex.lock").exists());
@@ -100,15 +58,16 @@ fn a_script_has_the_lock_until_it_ends() {
 fn two_scripts_take_turns() {
     let home = Home::new(Mailbox::new().messages(6));
     home.mailbox.run(["build"]).ok();
+    let pieces = recipe("Two scripts taking turns");
+    let [long, short] = &pieces[..] else { panic!("{pieces:?}") };
     // The first one waits after its first piece of work until the second one asks.
-    let long = block("sh", "lock wanted");
     assert!(long.contains("    if maildex lock wanted"), "{long}");
     let once =
         "    test \"$uid\" = 1 && until maildex lock wanted ~/Maildir; do sleep 0.01; done\n    if maildex lock wanted";
     let long = long.replace("    if maildex lock wanted", once);
     let mut first = Running::start(&mut home.command(&long));
     assert!(first.line().starts_with("1\t"));
-    let run = home.run(&block("sh", "--wait 5m ~/Maildir -- maildex flag")).ok();
+    let run = home.run(short).ok();
     assert!(run.text().ends_with("/cur/1.host:2,FS\n"), "{run}");
     home.mailbox.assert_sound();
     let rest = first.rest();
@@ -130,10 +89,11 @@ fn old_mail_is_compressed_beside_dovecot() {
     }
     home.mailbox.remove("cur/2.host,S=9:2,S");
     home.mailbox.deliver("cur/2.host,S=9:2,S", mail("young"));
-    fs::create_dir(home.home.join("bin")).unwrap();
-    let script = format!("cat ~/Maildir/dovecot-uidlist.lock\n{}", block("sh", "gzip"));
+    let pieces = recipe("Compress by cron beside Dovecot");
+    let [command, script] = &pieces[..] else { panic!("{pieces:?}") };
+    let script = format!("cat ~/Maildir/dovecot-uidlist.lock\n{script}");
     fs::write(home.home.join("bin/compress-mail"), script).unwrap();
-    let run = home.cron(&block("crontab", "compress-mail")).ok();
+    let run = home.run(command).ok();
     let host = rustix::system::uname().nodename().to_str().unwrap().to_string();
     assert!(run.text().ends_with(&format!(":{host}")), "Dovecot stands off meanwhile: {run}");
     let after = ["cur/1.host,S=9:2,SZ", "cur/2.host,S=9:2,S", "cur/3.host,S=9:2,", "cur/4.host:2,S"];
