@@ -1,23 +1,50 @@
 //! Small things that only the operating system knows.
 
 use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::format::header::BootId;
 
-/// The id that the kernel draws at each boot (`/proc/sys/kernel/random/boot_id`).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Bytes read of a small file.
+const SMALL_MAX: usize = 4096;
+
+/// The id that the kernel draws at each boot.
 pub(crate) fn boot_id() -> Result<BootId> {
-    const PATH: &str = "/proc/sys/kernel/random/boot_id";
-    let text = std::fs::read_to_string(PATH).map_err(|source| Error::Io {
-        path: PATH.into(),
-        doing: "cannot read",
-        source,
-    })?;
+    let text = boot_id_text().map_err(|source| Error::Io { path: BOOT_ID.into(), doing: "cannot read", source })?;
     let digits = text.chars().filter_map(|c| c.to_digit(16));
     Ok(digits.fold(0u128, |id, digit| id << 4 | u128::from(digit)).to_le_bytes())
+}
+
+/// The same as the kernel writes it. Read once: no process outlives it.
+pub(crate) fn boot_id_text() -> io::Result<&'static str> {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    if let Some(text) = TEXT.get() {
+        return Ok(text);
+    }
+    let text = read_small(&File::open(BOOT_ID)?)?;
+    Ok(TEXT.get_or_init(|| text.trim_end().to_string()))
+}
+
+/// The beginning of a small file, such as those in `/proc`, which have no size to go by, and are made anew with each look.
+pub(crate) fn read_small(file: &File) -> io::Result<String> {
+    let mut bytes = [0; SMALL_MAX];
+    let mut len = 0;
+    while len < SMALL_MAX {
+        match file.read_at(&mut bytes[len..], len as u64) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes[..len]).into_owned())
 }
 
 /// The permissions that new files of this process do not get.

@@ -149,7 +149,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     // Wrong flags are told before a list is waited for.
-    if let (Some(path), None) = (folder, &args.root) {
+    if let (Some(path), None, true) = (folder, &args.root, args.messages.iter().any(|message| message == "-")) {
         read_spec(&setting::open(path)?, spec)?;
     }
     let words: Vec<_> = first.into_iter().chain(args.messages.iter().cloned()).collect();

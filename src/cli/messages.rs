@@ -59,7 +59,11 @@ pub fn each_folder(
 }
 
 fn in_one_folder(folder: &Path, words: &[OsString], null: bool, out: &mut Output) -> anyhow::Result<Vec<MessageRef>> {
-    let (mut wanted, listed) = parse(words, null, out)?;
+    let (mut wanted, mut listed) = parse(words, null, out)?;
+    if !wanted.iter().chain(&listed).any(|wanted| matches!(wanted, MessageRef::Path(_))) {
+        wanted.append(&mut listed);
+        return Ok(wanted); // nothing that can lead elsewhere
+    }
     let folder = setting::open(folder)?;
     let mut inside = Inside::new(folder.maildir());
     inside.check(&wanted)?;

@@ -26,6 +26,7 @@ mod lock;
 #[cfg(feature = "generate")]
 mod manual;
 mod messages;
+mod one_verb;
 mod output;
 #[cfg(feature = "generate")]
 mod picture;
@@ -73,6 +74,15 @@ use terminal::Color;
 #[command(name = "maildex", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "What QUERY is: maildex help query")]
 struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What goes with every verb.
+#[derive(clap::Args)]
+struct Common {
     /// Print results and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -86,8 +96,6 @@ struct Cli {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value = "auto")]
     color: Color,
-    #[command(subcommand)]
-    verb: Verb,
 }
 
 #[derive(Subcommand)]
@@ -204,12 +212,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &[OsString]) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match one_verb::parse(arguments).map_or_else(|| Cli::try_parse_from(arguments), Ok) {
         Ok(cli) => cli,
         Err(error) => return hints::wrong_usage(&error, arguments),
     };
-    setting::set(cli.index_dir.as_deref());
-    let mut out = Output::new(cli.quiet, cli.color);
+    setting::set(cli.common.index_dir.as_deref());
+    let mut out = Output::new(cli.common.quiet, cli.common.color);
     let done = cli.verb.run(&mut out).and_then(|exit| {
         out.flush()?;
         Ok(exit)

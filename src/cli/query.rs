@@ -7,17 +7,17 @@ use clap::{Command, CommandFactory};
 use jiff::Timestamp;
 use maildex::Error;
 use maildex::query::parse::wants_text;
-use maildex::query::{Clock, Query};
+use maildex::query::{Clock, Query, Zone};
 
 use crate::cli::Cli;
 use crate::cli::exit::Usage;
-use crate::cli::zone;
+use crate::cli::{one_verb, zone};
 
 /// Stands before a word that is a text of a query, so that nobody takes it for an option.
 const SHIELD: u8 = 1;
 
 fn clock() -> Clock {
-    Clock { now: Timestamp::now(), zone: zone::local() }
+    Clock { now: Timestamp::now(), zone: Zone::found_by(zone::local) }
 }
 
 /// Reads the words of QUERY.
@@ -40,7 +40,7 @@ pub fn shielded(mut arguments: Vec<OsString>) -> Vec<OsString> {
     if !arguments.iter().skip(3).any(is_odd) {
         return arguments;
     }
-    let command = Cli::command();
+    let command = one_verb::command(&arguments).unwrap_or_else(Cli::command);
     let takes_value = |command: &Command, option: &[u8]| {
         let is_it = |arg: &&clap::Arg| match option.strip_prefix(b"--") {
             Some(long) => arg.get_long().is_some_and(|name| name.as_bytes() == long),

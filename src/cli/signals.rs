@@ -1,7 +1,8 @@
 //! SIGINT and SIGTERM while the index is written: finish the batch in hand, let go of the lock, then die of the signal.
 //! And signals as something to wait for, for those who hold the lock for others.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,7 +23,8 @@ static DEFERRED: OnceLock<Deferred> = OnceLock::new();
 pub fn defer() {
     let deferred = DEFERRED.get_or_init(|| {
         let deferred = Deferred { asked: Arc::default(), over: Arc::default() };
-        for signal in [SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal)) {
+        let ignored = ignored();
+        for signal in [SIGINT, SIGTERM].into_iter().filter(|&signal| ignored & (1 << (signal - 1)) == 0) {
             // If it fails, the signal ends the program at once, which the next writer can deal with.
             let over = Arc::clone(&deferred.over);
             if signal_hook::flag::register_conditional_default(signal, over).is_ok() {
@@ -32,14 +34,6 @@ pub fn defer() {
         deferred
     });
     deferred.over.store(false, Ordering::Relaxed);
-}
-
-/// Whether whoever started us wants it ignored, as a shell does that has put us into the background of a script.
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Whether a signal has come.
@@ -69,9 +63,12 @@ pub fn listen(signals: &[i32]) -> io::Result<Vec<(i32, UnixStream)>> {
     Ok(heard)
 }
 
-/// The signals that are ignored, a bit each, from 1 on.
+/// The signals that whoever started us wants ignored, as a shell does that has put us into the background of a script: a
+/// bit each, from 1 on.
 fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // One large read: the kernel makes the whole text anew at each.
+    let mut status = String::with_capacity(8192);
+    let _ = File::open("/proc/self/status").and_then(|mut file| file.read_to_string(&mut status));
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -7,8 +7,6 @@
 use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::hash::Hasher as _;
-use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
@@ -17,9 +15,9 @@ use rustix::rand::GetRandomFlags;
 use siphasher::sip::SipHasher13;
 
 use crate::dir::{FileId, id_of_file};
+use crate::system;
 
-/// Bytes read of a lockfile or a file in `/proc`; the text we write is shorter, with every value cut to [`VALUE_MAX`].
-const TEXT_MAX: usize = 4096;
+/// Bytes of a value. All of them together are shorter than what is read of a lockfile.
 const VALUE_MAX: usize = 800;
 /// Bytes shown of a command line or a reason in a sentence.
 const SHOWN_MAX: usize = 100;
@@ -273,7 +271,7 @@ fn host() -> String {
 }
 
 fn boot_id() -> String {
-    read_proc("sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_string()
+    system::boot_id_text().unwrap_or_default().to_string()
 }
 
 /// The first half of the id of every lock of a folder, so that an id that is no longer held can be told from one of
@@ -369,15 +367,5 @@ fn read_proc(name: &str) -> Option<String> {
 }
 
 fn read_text(file: &File) -> Option<String> {
-    let mut bytes = [0; TEXT_MAX];
-    let mut len = 0;
-    while len < TEXT_MAX {
-        match file.read_at(&mut bytes[len..], len as u64) {
-            Ok(0) => break,
-            Ok(read) => len += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return None,
-        }
-    }
-    Some(String::from_utf8_lossy(&bytes[..len]).into_owned())
+    system::read_small(file).ok()
 }

@@ -22,25 +22,25 @@ use jiff::tz::TimeZone;
 
 use crate::maildir::flags::Flags;
 use key::Key;
-pub use when::Clock;
+pub use when::{Clock, Zone};
 
 /// What a message must be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
     key: Key,
     /// Where days begin.
-    zone: TimeZone,
+    zone: Zone,
 }
 
 impl Query {
     /// Every message.
     pub fn all() -> Query {
-        Query { key: Key::ALL, zone: TimeZone::UTC }
+        Query { key: Key::ALL, zone: TimeZone::UTC.into() }
     }
 
     /// What has not been read.
     pub fn unseen() -> Query {
-        Query { key: Key::Flag { letter: Flags::SEEN, set: false }, zone: TimeZone::UTC }
+        Query { key: Key::Flag { letter: Flags::SEEN, set: false }, zone: TimeZone::UTC.into() }
     }
 }
 

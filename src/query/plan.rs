@@ -187,7 +187,7 @@ impl Maker<'_> {
                 }
             }
             Key::MessageId(id) => Test::MessageId(id.clone()),
-            Key::Received { order, when } => Test::Received(when.received_ns(*order, &self.query.zone)),
+            Key::Received { order, when } => Test::Received(when.received_ns(*order, self.query.zone.get())),
             Key::Sent { order, when } => Test::Sent { seconds: when.sent_s(*order), is_day: when.is_day() },
             Key::Larger(bytes) => Test::Larger(*bytes),
             Key::Smaller(bytes) => Test::Smaller(*bytes),

@@ -12,7 +12,7 @@ use crate::maildir::Sub;
 use crate::maildir::flags::Flags;
 
 fn clock() -> Clock {
-    Clock { now: "2026-11-24T12:00:00Z".parse().unwrap(), zone: TimeZone::UTC }
+    Clock { now: "2026-11-24T12:00:00Z".parse().unwrap(), zone: TimeZone::UTC.into() }
 }
 
 fn parse(arguments: &[&str]) -> Result<Query> {
@@ -155,7 +155,7 @@ fn what_is_printed_is_read_as_the_same_query() {
     let mut seed = 1_u64;
     for round in 0..3000 {
         let mut maker = Maker(&mut seed);
-        let query = Query { key: maker.key(4), zone: TimeZone::UTC };
+        let query = Query { key: maker.key(4), zone: TimeZone::UTC.into() };
         let printed = query.to_string();
         let read = parse(&[&printed]).unwrap_or_else(|error| panic!("round {round}: {printed}: {error}"));
         assert_eq!(read, query, "round {round}: {printed}");

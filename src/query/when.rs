@@ -1,6 +1,7 @@
 //! Dates and sizes of a query.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -12,7 +13,37 @@ pub struct Clock {
     /// The time.
     pub now: Timestamp,
     /// The zone of whoever asks.
-    pub zone: TimeZone,
+    pub zone: Zone,
+}
+
+/// A time zone that is looked up when it is needed first: that means reading a file, and most queries know no days.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    found: OnceLock<TimeZone>,
+    find: fn() -> TimeZone,
+}
+
+impl Zone {
+    /// By this function, which is called once.
+    pub fn found_by(find: fn() -> TimeZone) -> Zone {
+        Zone { found: OnceLock::new(), find }
+    }
+
+    pub(super) fn get(&self) -> &TimeZone {
+        self.found.get_or_init(self.find)
+    }
+}
+
+impl From<TimeZone> for Zone {
+    fn from(zone: TimeZone) -> Zone {
+        Zone { found: zone.into(), find: || TimeZone::UTC }
+    }
+}
+
+impl PartialEq for Zone {
+    fn eq(&self, other: &Zone) -> bool {
+        self.get() == other.get()
+    }
 }
 
 /// A point in time as a query names it.
@@ -43,7 +74,7 @@ impl When {
         if !text.is_ascii() {
             return None;
         }
-        let today = || clock.now.to_zoned(clock.zone.clone()).date();
+        let today = || clock.now.to_zoned(clock.zone.get().clone()).date();
         let lower = text.to_ascii_lowercase();
         match lower.as_str() {
             "today" => return Some(When::Day(today())),
@@ -71,7 +102,7 @@ impl When {
         let has_time = |pair: &[u8]| pair[0].is_ascii_digit() && pair[1] == b't';
         if text.contains(':') || lower.as_bytes().windows(2).any(has_time) {
             let moment = text.parse::<Timestamp>().ok();
-            let local = || text.parse::<DateTime>().ok()?.to_zoned(clock.zone.clone()).ok();
+            let local = || text.parse::<DateTime>().ok()?.to_zoned(clock.zone.get().clone()).ok();
             return moment.or_else(|| Some(local()?.timestamp())).map(When::Moment);
         }
         let parts: Vec<&str> = lower.split('-').collect();
@@ -165,7 +196,7 @@ mod tests {
     use super::*;
 
     fn clock(zone: TimeZone) -> Clock {
-        Clock { now: "2026-03-31T12:30:00Z".parse().unwrap(), zone }
+        Clock { now: "2026-03-31T12:30:00Z".parse().unwrap(), zone: zone.into() }
     }
 
     fn read(text: &str) -> Option<String> {
@@ -229,7 +260,7 @@ mod tests {
         assert_eq!(When::parse("today", &far), Some(When::Day("2026-04-01".parse().unwrap())));
         let day = When::Day("1970-01-02".parse().unwrap());
         let hour = 3_600_000_000_000;
-        assert_eq!(day.received_ns(Order::On, &far.zone), (Some(10 * hour), Some(34 * hour)));
+        assert_eq!(day.received_ns(Order::On, far.zone.get()), (Some(10 * hour), Some(34 * hour)));
         assert_eq!(day.received_ns(Order::Before, &TimeZone::UTC), (None, Some(24 * hour)));
         assert_eq!(day.sent_s(Order::Since), (Some(86400), None));
         assert_eq!(When::Day(Date::MAX).received_ns(Order::On, &TimeZone::UTC), (Some(i64::MAX), Some(i64::MAX)));

@@ -226,7 +226,7 @@ fn random_queries_find_what_a_naive_reading_finds() {
     let mut folder = Folder::open(&mailbox.path()).expect("open");
     let maildir = std::sync::Arc::clone(folder.maildir());
     let snapshot = folder.complete_index().expect("an index").snapshot().expect("a snapshot");
-    let clock = Clock { now: Timestamp::from_second(START).expect("a time"), zone: TimeZone::UTC };
+    let clock = Clock { now: Timestamp::from_second(START).expect("a time"), zone: TimeZone::UTC.into() };
     let (mut some, mut all) = (0, 0);
     for round in 0..QUERIES {
         let tree = Tree::random(&mut random, 3);
