@@ -24,9 +24,10 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr2, memchr2_iter, memmem, memrchr};
 
 use addresses::addresses;
+pub use addresses::without_comments;
 pub use date::Sent;
 use date::sent;
-pub use values::{date_of, text_of, values_of};
+pub use values::{PEOPLE, date_of, text_of, value_of, values_of};
 use words::{decode, utf8};
 
 /// Bytes of UTF-8 that a field may keep.
@@ -187,7 +188,7 @@ fn is_blank(byte: u8) -> bool {
 }
 
 /// Where the text of the line at `at` ends, and where the next line begins (the same if no line end follows).
-fn line_end(bytes: &[u8], at: usize) -> (usize, usize) {
+pub fn line_end(bytes: &[u8], at: usize) -> (usize, usize) {
     let Some(len) = memchr2(b'\r', b'\n', &bytes[at..]) else {
         return (bytes.len(), bytes.len());
     };

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use memchr::memmem::Finder;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::maildir::summary::without_comments;
+
 /// A text to be found.
 #[derive(Debug, Clone)]
 pub(super) struct Needle {
@@ -92,6 +94,15 @@ pub(super) fn fold_field(text: &str, out: &mut String) {
         }
     }
     fold(&one, out);
+}
+
+/// The same for a list of addresses, as `list` prints it and, where that is not the same, as IMAP's envelope has it.
+pub(super) fn fold_people(list: &str, out: &mut String) {
+    fold_field(list, out);
+    if let Some(bare) = without_comments(list) {
+        out.push('\n');
+        fold_field(&bare, out);
+    }
 }
 
 #[cfg(test)]

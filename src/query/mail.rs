@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use crate::maildir::mime;
-use crate::maildir::summary::{HEADER_MAX, Sent, date_of, header_len, text_of, values_of};
-use crate::query::fold::{Needle, fold, fold_field};
+use crate::maildir::summary::{HEADER_MAX, PEOPLE, Sent, date_of, header_len, text_of, values_of};
+use crate::query::fold::{Needle, fold, fold_field, fold_people};
 
 /// Bytes read at a time while the header has not ended.
 const PIECE: u64 = 16 << 10;
@@ -56,7 +56,11 @@ impl Mail {
         let mut folded = String::new();
         values_of(self.header(), name).iter().any(|value| {
             folded.clear();
-            fold_field(value, &mut folded);
+            if PEOPLE.contains(&name) {
+                fold_people(value, &mut folded);
+            } else {
+                fold_field(value, &mut folded);
+            }
             needle.is_in(&folded)
         })
     }

@@ -13,9 +13,9 @@ use crate::format::{SlotNo, Uid};
 use crate::index::Snapshot;
 use crate::maildir::Sub;
 use crate::maildir::keywords::Keywords;
-use crate::maildir::summary::Fields;
+use crate::maildir::summary::{Fields, PEOPLE};
 use crate::query::Query;
-use crate::query::fold::{Needle, fold_field};
+use crate::query::fold::{Needle, fold_field, fold_people};
 use crate::query::key::Key;
 use crate::query::mail::Mail;
 use crate::query::thread::SomeThreads;
@@ -108,7 +108,8 @@ impl<'e> Read<'e> {
     fn has(&self, number: usize, needle: &Needle) -> Option<bool> {
         let folded = self.folded[number].get_or_init(|| {
             let mut folded = String::new();
-            fold_field(self.field(number), &mut folded);
+            let fold = if PEOPLE.contains(&INDEXED[number]) { fold_people } else { fold_field };
+            fold(self.field(number), &mut folded);
             folded
         });
         if needle.is_empty() {

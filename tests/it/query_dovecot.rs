@@ -98,6 +98,10 @@ const ODD: &[Pair] = &[
     same!("from", "\"Doe"),
     same!("from", "second"),
     same!("from", ""),
+    same!("from", "pete@silly.test"),
+    same!("from", "pete <pete@silly.test>"),
+    same!("from", "jdoe@machine.example"),
+    same!("to", "mary@example.net"),
     same!("to", "undisclosed"),
     same!("to", "müller"),
     same!("to", "p899@"),
@@ -136,7 +140,15 @@ const ODD: &[Pair] = &[
     as_dovecot!(["on", "2026-01-01"], ["on", "1-Jan-2026"]),
     as_dovecot!(["before", "2026-01-01"], ["before", "1-Jan-2026"]),
     as_dovecot!(["since", "2026-01-01"], ["since", "1-Jan-2026"]),
+    as_dovecot!(["senton", "1997-11-21"], ["senton", "21-Nov-1997"]),
     same!("body", "needle"),
+    same!("body", "misplaced"),
+    same!("body", "behind the outer one"),
+    same!("body", "longer boundary"),
+    same!("body", "in a digest"),
+    same!("body", "eight bits: grün"),
+    same!("body", "within a line"),
+    same!("text", "x-digest: yes"),
     same!("body", "grüße"),
     same!("body", "GRÜSSE"),
     same!("body", "softbreak"),
@@ -188,6 +200,15 @@ fn odd_mails() -> Vec<Vec<u8>> {
             Content-Type: message/rfc822\n\nSubject: inner subject\n\nwithin\n--B\n\
             Content-Type: text/calendar\n\nBEGIN:VCALENDAR\n--B\n\
             Content-Type: message/delivery-status\n\nReporting-MTA: dns; far.example\n\n--B--\nepilogue\n",
+        // RFC 5322 still lets it be read so.
+        "From : Pete (a \\) chap) <pete(his account)@silly.test(his host)>\n\nx\n",
+        "From : John Doe <jdoe@machine(comment).  example>\nTo : Mary Smith\n  <mary@example.net>\n\
+            Date : Fri, 21 Nov 1997 09(comment):   55  :  06 -0600\n\nx\n",
+        "Content-Type: multipart/mixed; boundary=B\n\n--B\n\nwithin a line --B\nis nothing misplaced\n--B\n\
+            Content-Type: multipart/mixed; boundary=I\n\n--I\n\ncut short\n--B\n\nbehind the outer one\n--B\n\
+            Content-Type: multipart/mixed; boundary=BB\n\n--BB\n\nlonger boundary\n--BB--\n--B--\n",
+        "Content-Type: multipart/digest; boundary=B\n\n--B\n\nX-Digest: yes\n\nin a digest\n--B--\n",
+        "Content-Type: text/plain; charset=us-ascii\n\neight bits: grün\n",
         "Subject: alternative\nContent-Type: multipart/alternative; boundary=\"a b\"\n\n--a b\n\n\
             needle\n--a b\nContent-Type: text/html; charset=iso-8859-1\nContent-Transfer-Encoding: 8bit\n\n<p>x</p>\n--a b--\n",
     ]

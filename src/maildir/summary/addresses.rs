@@ -82,6 +82,41 @@ pub(super) fn addresses(line: &[u8]) -> String {
     list.out
 }
 
+/// A list of [`addresses`] as IMAP's envelope has it, without comments and blanks within addresses; `None` if there are
+/// none.
+pub fn without_comments(list: &str) -> Option<String> {
+    if !list.contains('(') && ![" .", " @", "@ "].iter().any(|gap| list.contains(gap)) {
+        return None;
+    }
+    let bytes = list.as_bytes();
+    let mut out = String::with_capacity(list.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let len = match byte {
+            b'"' => closed_len(&bytes[at..], b'"', b'"'),
+            b'(' => {
+                at += closed_len(&bytes[at..], b'(', b')');
+                continue;
+            }
+            b' ' if out.ends_with(['.', '@']) => {
+                at += 1;
+                continue;
+            }
+            b'.' | b'@' => {
+                out.truncate(out.trim_end_matches(' ').len());
+                1
+            }
+            // To the next byte that is one of these; what is not ASCII is copied as it is.
+            _ => {
+                1 + bytes[at + 1..].iter().take_while(|byte| !matches!(byte, b'"' | b'(' | b' ' | b'.' | b'@')).count()
+            }
+        };
+        out.push_str(&list[at..at + len]);
+        at += len;
+    }
+    Some(out)
+}
+
 /// Whether a list is a single mailbox, written as [`addresses`] writes it: what most mail has.
 fn is_plain_mailbox(line: &[u8]) -> bool {
     let is_atom = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'\'' | b'/' | b'&');

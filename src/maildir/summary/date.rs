@@ -23,7 +23,7 @@ pub struct Sent {
 /// told apart by their looks and handed to the parser in the order of RFC 5322; years of two or three digits follow its
 /// section 4.3. A zone that is missing or unknown is UTC; a day that its month does not have is no date.
 pub(super) fn sent(line: &[u8]) -> Option<Sent> {
-    let line = without_comments(line);
+    let line = joined_time(without_comments(line));
     let (mut day, mut month, mut year) = (None, None, None);
     let (mut time, mut zone, mut half) = (None, None, None);
     for part in line.split([' ', '\t', ',']).filter(|part| !part.is_empty()) {
@@ -78,6 +78,19 @@ pub(super) fn sent(line: &[u8]) -> Option<Sent> {
 fn is_month(word: &str) -> bool {
     const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     word.get(..3).is_some_and(|start| MONTHS.iter().any(|month| start.eq_ignore_ascii_case(month)))
+}
+
+/// The line without blanks around colons, where RFC 5322 4.3 allows them.
+fn joined_time(line: Cow<'_, str>) -> Cow<'_, str> {
+    let is_blank = |c| matches!(c, ' ' | '\t');
+    if !line.split(':').skip(1).any(|after| after.starts_with(is_blank))
+        && !line.contains(" :")
+        && !line.contains("\t:")
+    {
+        return line;
+    }
+    let parts: Vec<&str> = line.split(':').map(|part| part.trim_matches(is_blank)).collect();
+    Cow::Owned(parts.join(":"))
 }
 
 fn without_comments(line: &[u8]) -> Cow<'_, str> {

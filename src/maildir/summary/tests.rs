@@ -209,6 +209,23 @@ fn names_that_would_break_the_list_are_quoted() {
 }
 
 #[test]
+fn comments_and_blanks_of_a_list_can_be_left_out() {
+    for (list, bare) in [
+        ("Pete <pete(his account)@silly.test(his host)> (a \\) chap)", "Pete <pete@silly.test> "),
+        ("Ann <ann@machine .  example>, b @ c", "Ann <ann@machine.example>, b@c"),
+        ("\"(a) @ b\" <c@d (e)>", "\"(a) @ b\" <c@d >"),
+        ("Größe (é) <g@é . example>", "Größe  <g@é.example>"),
+        ("(open", ""),
+        ("\"open (", "\"open ("),
+    ] {
+        assert_eq!(without_comments(list).as_deref(), Some(bare), "{list}");
+    }
+    for list in ["", "Ann <ann@example.org>", "\"Q. Public\" <q@p>"] {
+        assert_eq!(without_comments(list), None, "{list}");
+    }
+}
+
+#[test]
 fn ids_are_taken_out_of_what_surrounds_them() {
     let header = "In-Reply-To: Your message of \"Monday\"\n <1@a.example> and <2@a.example>\n\
         References: garbage <1@a.\n example>,<2@a.example> <open <3@a.example>\nMessage-ID: <4@a.example> (x)\n\n";
@@ -233,6 +250,8 @@ fn dates_are_read_in_the_forms_mailers_write() {
         "Friday, 21-Nov-97 15:55:06 UT",
         "Fri, 021 Nov 097 15:55:06 Z",
         "Fri, 21 Nov 1997 15:55:06 (MST) +0000 (a (nested) comment)",
+        "Fri, 21 Nov 1997 09(comment):   55  :  06 -0600",
+        "Fri, 21 Nov 1997 09 :55:\t06 -0600",
         "Fri,\n 21\n Nov\n 1997\n 15:55:06+0000",
         "Fri, 21 Nov 1997 15:55:06 NOWHERE",
     ] {

@@ -1,5 +1,7 @@
 //! Any field of a header, for whoever looks for one that the index does not keep, or not whole.
 
+use std::borrow::Cow;
+
 use memchr::memchr;
 
 use super::addresses::addresses;
@@ -8,7 +10,7 @@ use super::words::{decode, utf8};
 use super::{BOM, ids, is_blank, line_end, unfold};
 
 /// Fields that hold people, and come out as the index has them.
-const PEOPLE: [&str; 6] = ["from", "to", "cc", "bcc", "sender", "reply-to"];
+pub const PEOPLE: [&str; 6] = ["from", "to", "cc", "bcc", "sender", "reply-to"];
 
 /// Fields that hold message ids.
 const IDS: [&str; 3] = ["message-id", "in-reply-to", "references"];
@@ -32,15 +34,20 @@ pub fn values_of(bytes: &[u8], name: &str) -> Vec<String> {
     values
 }
 
-/// The date in the header at the start of `bytes`.
-pub fn date_of(bytes: &[u8]) -> Option<Sent> {
+/// The first value with a name, which is in lower case, as it was written but for its folds.
+pub fn value_of<'b>(bytes: &'b [u8], name: &[u8]) -> Option<Cow<'b, [u8]>> {
     let mut first = None;
-    each_field(bytes, |name, raw| {
-        if first.is_none() && name.eq_ignore_ascii_case(b"date") {
-            first = Some(sent(&unfold(raw)));
+    each_field(bytes, |found, raw| {
+        if first.is_none() && found.eq_ignore_ascii_case(name) {
+            first = Some(unfold(raw));
         }
     });
-    first.flatten()
+    first
+}
+
+/// The date in the header at the start of `bytes`.
+pub fn date_of(bytes: &[u8]) -> Option<Sent> {
+    sent(&value_of(bytes, b"date")?)
 }
 
 /// The whole header at the start of `bytes` as text, decoded, a field a line. Lines that are no fields are in it, too.
