@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
+use rustix::time::Timespec;
 
 use crate::error::{Error, Result};
 use crate::format::header::BootId;
@@ -68,9 +70,18 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Seconds and nanoseconds since 1970 by the wall clock.
-pub(crate) fn now() -> rustix::time::Timespec {
-    rustix::time::clock_gettime(rustix::time::ClockId::Realtime)
+/// Seconds and nanoseconds since 1970 by the wall clock. From the standard library: the other way to ask looks for the
+/// kernel's shortcut at each start.
+pub(crate) fn now() -> Timespec {
+    let at = |time: Duration| (time.as_secs() as i64, i64::from(time.subsec_nanos()));
+    let (tv_sec, tv_nsec) = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => at(since),
+        Err(before) => match at(before.duration()) {
+            (seconds, 0) => (-seconds, 0),
+            (seconds, nanoseconds) => (-seconds - 1, 1_000_000_000 - nanoseconds),
+        },
+    };
+    Timespec { tv_sec, tv_nsec }
 }
 
 /// Makes part of a file zero, and its space taken.

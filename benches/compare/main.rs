@@ -2,6 +2,7 @@
 //!
 //! `cargo compare -- --help` says how to call it; docs/performance.md has what came of it, and is written by it.
 
+mod huge;
 mod limits;
 mod measure;
 mod readers;
@@ -52,6 +53,12 @@ struct Args {
     /// Where the folders are made, which must not be a memory file system
     #[arg(long, value_name = "DIR", default_value = "/var/tmp/maildex-compare")]
     work: PathBuf,
+    /// In the place of folders: an index of so many messages without their mail
+    #[arg(long, value_name = "N", conflicts_with_all = ["messages", "folders"])]
+    index: Option<u32>,
+    /// In the place of folders of some size: so many folders of 10 mails
+    #[arg(long, value_name = "N", conflicts_with = "messages")]
+    folders: Option<u32>,
     /// Leaves the made-up folders (DIR/sample.N) for the next run
     #[arg(long)]
     keep: bool,
@@ -109,11 +116,18 @@ fn compare(args: &Args) -> Result<()> {
     let machine = report::machine(&args.work, &peers)?;
     eprintln!("{machine}");
     let begin = Instant::now();
+    let work = args.work.join(format!("run.{}", std::process::id()));
+    if let Some(count) = args.index.or(args.folders) {
+        let measure = if args.index.is_some() { huge::index } else { huge::folders };
+        let rows = measure(&maildex, &work, count);
+        let _ = fs::remove_dir_all(&work);
+        results.replace(count, rows?, &machine);
+        return finish(args, &results, &docs);
+    }
     for &messages in &args.messages {
         let mut size = Size { args, messages, cold: messages <= cold, rows: Vec::new() };
         let folder = args.work.join(format!("sample.{messages}"));
         let sample = make_sample(&folder, messages)?;
-        let work = args.work.join(format!("run.{}", std::process::id()));
         let done = size.measure(&folder, &work, &maildex, &peers, &sample);
         let _ = fs::remove_dir_all(&work);
         if !args.keep {
@@ -126,9 +140,14 @@ fn compare(args: &Args) -> Result<()> {
         }
         eprintln!("{messages} messages: done after {:.0} s", begin.elapsed().as_secs_f64());
     }
-    if !args.write {
-        print!("{}", results.tables());
+    finish(args, &results, &docs)
+}
+
+fn finish(args: &Args, results: &Results, docs: &Path) -> Result<()> {
+    if args.write {
+        return results.write(docs);
     }
+    print!("{}", results.tables());
     Ok(())
 }
 

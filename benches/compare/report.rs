@@ -154,9 +154,10 @@ impl Results {
         Ok(results)
     }
 
-    /// Results of one size take the place of those from before.
+    /// Results of one size take the place of those from before: all of them, or of a part of the work the same part.
     pub fn replace(&mut self, messages: u32, rows: Vec<Row>, machine: &str) {
-        self.rows.retain(|row| row.messages != messages);
+        let is_measured = |old: &Row| rows.iter().any(|row| row.key == old.key);
+        self.rows.retain(|row| row.messages != messages || !is_measured(row));
         self.rows.extend(rows);
         self.rows.sort_by_key(|row| row.messages);
         self.machines.retain(|(size, _)| *size != messages);
@@ -231,9 +232,13 @@ impl Results {
 
     fn table(&self, text: &mut String, size: u32) -> fmt::Result {
         let peers = self.peers(size);
-        writeln!(text, "### {} mails\n", thousands(size))?;
+        let has_mails = !self.rows.iter().any(|row| row.messages == size && row.key == "folders");
+        writeln!(text, "### {} {}\n", thousands(size), if has_mails { "mails" } else { "folders" })?;
         if let Some((_, machine)) = self.machines.iter().find(|(messages, _)| *messages == size) {
             writeln!(text, "{machine}\n")?;
+        }
+        if LINES.iter().all(|(key, _)| self.get(key, Kind::Maildex.name(), size).is_none()) {
+            return self.others(text, size);
         }
         write!(text, "| work | limit | maildex | to the limit | to the fastest |")?;
         peers.iter().try_for_each(|peer| write!(text, " {peer} |"))?;
@@ -293,6 +298,14 @@ impl Results {
 
     fn others(&self, text: &mut String, size: u32) -> fmt::Result {
         for (key, head) in [
+            (
+                "index",
+                "| an index without its mails | median (fastest to slowest) | memory, maps included |\n|---|---:|---:|",
+            ),
+            (
+                "folders",
+                "| so many folders of 10 mails | median (fastest to slowest) | memory, maps included |\n|---|---:|---:|",
+            ),
             ("limits", "| limit | median (fastest to slowest) |\n|---|---:|"),
             ("readers", "| at the same time | one read each | |\n|---|---:|---|"),
         ] {
@@ -303,7 +316,12 @@ impl Results {
             writeln!(text, "{head}")?;
             for row in rows {
                 let median = time(row.median_s);
+                let peak = row.peak_kib / 1024;
                 match key {
+                    "index" | "folders" => {
+                        let (min, max) = (time(row.min_s), time(row.max_s));
+                        writeln!(text, "| {} | {median} ({min} to {max}) | {peak} MB |", row.tool)?;
+                    }
                     "readers" => writeln!(text, "| {} | {median} | {} |", row.tool, row.note)?,
                     _ => writeln!(text, "| {} | {median} ({} to {}) |", row.tool, time(row.min_s), time(row.max_s))?,
                 }

@@ -58,7 +58,9 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
 
 fn build_one(args: &Args, path: &Path, out: &mut Output) -> anyhow::Result<Exit> {
     let folder = setting::open(path)?;
-    let options = Options { full: args.full, accept_removals: args.accept_removals, heal: true };
+    let tells = args.json || out.width().is_some();
+    let options =
+        Options { full: args.full, accept_removals: args.accept_removals, heal: true, uncounted: !tells && !args.full };
     let mut bar = Bar::new(out.shows_progress());
     let done = build(&folder, options, args.waiting.time, &mut waiting::tell(path, out), &mut |progress| {
         bar.show(progress);

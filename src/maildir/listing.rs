@@ -8,11 +8,11 @@
 
 use rustix::fs::{AtFlags, FileType, RawDir, SeekFrom, StatxFlags};
 use rustix::io::Errno;
-use rustix::time::ClockId;
 
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::maildir::{Sub, ns};
+use crate::system;
 
 /// A directory can be told to be unchanged only if its times were older than this when it was read: within one tick of
 /// the file system's clock (up to 2 s, on FAT) a second change leaves no trace.
@@ -161,7 +161,7 @@ impl Stamp {
             let path = root.path().join(sub.as_str());
             return Err(Error::io("cannot list", path)(Errno::NOTDIR));
         }
-        let clock = rustix::time::clock_gettime(ClockId::Realtime);
+        let clock = system::now();
         let mtime_ns = ns(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into());
         let ctime_ns = ns(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec.into());
         let settled_before = ns(clock.tv_sec, clock.tv_nsec).wrapping_sub(SETTLES_AFTER_NS);
@@ -182,7 +182,7 @@ impl Stamp {
 
     /// Whether the clock has ticked since the last change, so that every change from now on makes another stamp.
     pub fn has_ticked(&self) -> bool {
-        let clock = rustix::time::clock_gettime(ClockId::Realtime);
+        let clock = system::now();
         let age = |time_ns| ns(clock.tv_sec, clock.tv_nsec).abs_diff(time_ns);
         age(self.mtime_ns) > TICK_NS && age(self.ctime_ns) > TICK_NS
     }

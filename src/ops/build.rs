@@ -23,7 +23,8 @@ pub fn freshen(folder: &mut Folder, progress: OnProgress<'_>) -> Result<(Freshne
     folder.complete_index()?;
     let done = is_fresh(folder).and_then(|is_fresh| {
         let wait = Wait::For(Duration::ZERO);
-        let mut refresh = || refresh::refresh(folder, Options::default(), wait, &mut |_| (), progress);
+        let options = Options { uncounted: true, ..Options::default() };
+        let mut refresh = || refresh::refresh(folder, options, wait, &mut |_| (), progress);
         if is_fresh { Ok(None) } else { refresh().map(Some) }
     });
     Ok(match done {

@@ -42,6 +42,9 @@ pub struct Options {
     pub accept_removals: bool,
     /// Where the index is damaged, make it again from what is sound, if no UID is lost by that.
     pub heal: bool,
+    /// Leave [`Report::total`] at 0: to count the messages means to look at each, which costs more than all else where
+    /// nothing has changed.
+    pub uncounted: bool,
 }
 
 /// How far a refresh has come.

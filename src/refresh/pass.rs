@@ -91,7 +91,9 @@ impl<'a> Refresh<'a> {
     /// Publishes the rest.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.writer.publish()?;
-        self.so_far.report.total = self.writer.live()?;
+        if !self.options.uncounted {
+            self.so_far.report.total = self.writer.live()?;
+        }
         self.writer.finish()
     }
 

@@ -25,8 +25,9 @@ const THREADS: usize = 16;
 /// Mails that a thread takes at a time.
 const CHUNK: usize = 64;
 
-/// Chunks that may be ahead of the one that is waited for: a bound for memory.
-const AHEAD: usize = 4 * THREADS;
+/// Chunks that may be ahead of the one that is waited for: a bound for memory, 10 MB, and enough to go on while what was
+/// read before is synced.
+const AHEAD: usize = 16 * THREADS;
 
 /// Fewer mails than this are not worth a thread.
 const WORTH_THREADS: usize = 128;

@@ -17,7 +17,7 @@ pub struct Report {
     pub uids_unsure: bool,
     /// The index is a copy: of another folder's, or from a back-up. UIDs were skipped, and tokens from before are refused.
     pub copied: bool,
-    /// Messages in the index now.
+    /// Messages in the index now, if they were to be counted.
     pub total: usize,
     /// Messages that came.
     pub added: usize,

@@ -220,7 +220,7 @@ impl Scanner<'_> {
         let before = self.local.folders.get(&id);
         let mut folder = Folder::open_with(path, manner.setting)?;
         if !matches!(is_fresh(&mut folder), Ok(true)) {
-            let options = Options { accept_removals: manner.accept_removals, heal: true, full: false };
+            let options = Options { accept_removals: manner.accept_removals, heal: true, full: false, uncounted: true };
             let report = build(&folder, options, manner.wait, &mut |owner| told(path, owner), self.progress)?;
             if report.interrupted {
                 return Err(stopped(path));

@@ -369,7 +369,7 @@ impl Watched {
 
 /// Refreshes if nobody else has the lock. Nobody is asked for it: whoever has it may be doing the same.
 fn refresh_at_once(folder: &Folder, listener: &mut dyn Listener) -> Result<Report> {
-    let options = Options { heal: true, ..Options::default() };
+    let options = Options { heal: true, uncounted: true, ..Options::default() };
     listener.at_work();
     let progress = &mut |progress| listener.progress(progress);
     let done = refresh(folder, options, Wait::For(Duration::ZERO), &mut |_| (), progress);

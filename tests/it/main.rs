@@ -27,6 +27,7 @@ mod dump;
 mod expunge;
 mod flag;
 mod flag_beside;
+mod flat;
 mod flips;
 mod forged;
 mod format;

@@ -114,7 +114,7 @@ pub fn repair(
         done.mended.extend(renames.iter().map(|rename| rename.describe(folder)));
         return Ok(done);
     }
-    let thorough = Refresh { full: true, heal: true, accept_removals: options.accept_removals };
+    let thorough = Refresh { full: true, heal: true, accept_removals: options.accept_removals, uncounted: false };
     done.report = Some(refresh(folder, thorough, wait, told, progress)?);
     done.left = self::damage(folder)?;
     Ok(done)
