@@ -1,5 +1,7 @@
 //! Finding a message: by UID in a few steps, by base name in one pass over the hash pages.
 
+use std::collections::HashSet;
+
 use hashbrown::HashTable;
 
 use crate::error::Result;
@@ -74,6 +76,22 @@ impl<'a> Snapshot<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The hash of a base name, see [`Slot::hash`].
+    pub fn hash_of(&self, base: &[u8]) -> u64 {
+        self.index.identity.hash(base)
+    }
+
+    /// The hashes of the base names of all mail that is gone.
+    pub fn gone(&self) -> Result<HashSet<u64>> {
+        let mut gone = HashSet::new();
+        for slot in self.slots() {
+            if slot.status()?.has(Status::EXPUNGED) {
+                gone.insert(slot.hash());
+            }
+        }
+        Ok(gone)
     }
 
     fn get(&self, no: u32) -> Slot<'a> {

@@ -51,7 +51,9 @@ pub struct Known<'k> {
     /// Nothing has changed since: it knows all of them.
     pub is_fresh: bool,
     /// Whether a base name is taken. Also by a message whose file is gone, as long as the index does not know that: a file
-    /// that got the name, and perhaps the inode, would pass for that message. Only the same file may have it again.
+    /// that got the name, and perhaps the inode, would pass for that message. Only the same file may have it again. And by one
+    /// that it knows to be gone: `NeoMutt` unlinks the name of a mail that it has seen go, whatever has that name when it
+    /// writes the folder back.
     pub has: Box<Has<'k>>,
 }
 

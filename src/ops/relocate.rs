@@ -339,6 +339,7 @@ fn known(to: &mut Folder) -> Result<Known<'static>> {
     let Some(mut index) = Index::open(to.dir(), false)? else { return Ok(nothing()) };
     let mut entries = index.entries()?;
     let (mut by_base, mut looked_up): (Option<ByBase>, usize) = (None, 0);
+    let mut gone = None;
     let has = move |base: &[u8], stat: &Stat| {
         looked_up += 1;
         let snapshot = index.snapshot()?;
@@ -351,7 +352,13 @@ fn known(to: &mut Folder) -> Result<Known<'static>> {
             };
             by_base.find(base, &snapshot, &mut entries)?
         };
-        let Some(slot) = slot else { return Ok(false) };
+        let Some(slot) = slot else {
+            let gone = match &mut gone {
+                Some(gone) => gone,
+                none => none.insert(snapshot.gone()?),
+            };
+            return Ok(gone.contains(&snapshot.hash_of(base)));
+        };
         Ok(is_fresh || !Wanted::of(&message(&slot, &mut entries)?).is_unchanged(stat))
     };
     Ok(Known { is_fresh, has: Box::new(has) })

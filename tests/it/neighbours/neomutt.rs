@@ -12,9 +12,20 @@ use super::*;
 /// A command for a shell escape that lasts until a file is there, and says by another one that it has begun.
 fn pause(home: &Path) -> String {
     let file = home.join("pause");
-    let text = format!("cd {}; > begun; until [ -e ended ]; do sleep 0.01; done; rm begun ended\n", home.display());
+    let text = format!("cd {}; > begun; until [ -e ended ]; do sleep 0.01; done; rm begun; rm ended\n", home.display());
     fs::write(&file, text).expect("write");
     format!("<shell-escape>sh {}<enter>", file.display())
+}
+
+/// Lets it go on to the next one.
+fn next_pause(home: &Path) {
+    let begun = Instant::now();
+    fs::write(home.join("ended"), "").expect("write");
+    // The first one removes both files, the second one makes the first again.
+    while home.join("ended").exists() || !home.join("begun").exists() {
+        assert!(begun.elapsed() < PATIENCE, "neomutt does not come to the next shell escape");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Does something between beginning and end of that.
@@ -33,6 +44,57 @@ fn in_pause<T>(home: &Path, neomutt: impl FnOnce() + Send, act: impl FnOnce() ->
     })
 }
 
+/// A session on a terminal, with a configuration of its own.
+fn session(inbox: &Path, keys: &str) {
+    let home = inbox.parent().expect("it has one");
+    let config = home.join("muttrc");
+    let text = format!(
+        "set folder={}\nset mbox_type=Maildir\nset record=''\nset confirmappend=no\nset delete=yes\nset quit=yes\n\
+         set mark_old=no\nset beep=no\nset trash=''\nset move=no\nset wait_key=no\nset sort=subject\n",
+        home.display()
+    );
+    fs::write(&config, text).expect("write its configuration");
+    let line = format!("neomutt -n -F {} -f {} -e 'push \"{keys}\"'", config.display(), inbox.display());
+    run(Command::new("timeout")
+        .args(["120", "script", "-qec", &line, "/dev/null"])
+        .env("HOME", home)
+        .env("TERM", "xterm"));
+}
+
+/// Writes the folder and ends. The first one that finds the folder changed only says so.
+fn end() -> String {
+    "<sync-mailbox>".repeat(3) + &"<quit>".repeat(3)
+}
+
+/// `NeoMutt` marks what it has seen go as deleted, and when it writes the folder it unlinks whatever has that name by then.
+#[test]
+fn what_is_moved_away_and_back_outlives_neomutt() {
+    if !has(&["neomutt", "script", "timeout"], "neomutt bsdutils") {
+        return;
+    }
+    let mut shared = Shared::with(3);
+    let (home, inbox, other) = (shared.home(), shared.mail.path(), Mailbox::new());
+    let ours = |from: &Mailbox, to: &Mailbox, uid: &str| {
+        let mut command = Command::new(crate::mailbox::maildex());
+        from.finish(command.arg("move").args([from.path(), to.path()]).arg(uid)).ok();
+    };
+    let pause = pause(&home);
+    // It looks at the folder in between.
+    let keys = pause.clone() + "<first-entry><last-entry>" + &pause + &end();
+    in_pause(
+        &home,
+        || session(&inbox, &keys),
+        || {
+            ours(&shared.mail, &other, "2");
+            other.run(["build"]).ok();
+            next_pause(&home);
+            ours(&other, &shared.mail, "1");
+        },
+    );
+    shared.uids.remove(&id(2)); // it is another mail now
+    shared.is_true("a move there and back");
+}
+
 #[test]
 fn neomutt_reads_flags_deletes_and_saves() {
     if !has(&["neomutt", "script", "timeout"], "neomutt bsdutils") {
@@ -42,29 +104,15 @@ fn neomutt_reads_flags_deletes_and_saves() {
     let mut shared = Shared::of(first.message("new/7.host", mail("mail 7")).message("new/8.host", mail("mail 8")));
     let home = shared.home();
     let saved = Mailbox::new();
-    let config = home.join("muttrc");
-    let text = format!(
-        "set folder={}\nset mbox_type=Maildir\nset record=''\nset confirmappend=no\nset delete=yes\nset quit=yes\n\
-         set mark_old=no\nset beep=no\nset trash=''\nset move=no\nset wait_key=no\nset sort=subject\n",
-        home.display()
-    );
-    fs::write(&config, text).expect("write its configuration");
     let inbox = shared.mail.path();
-    let mutt = |keys: &str| {
-        let line = format!("neomutt -n -F {} -f {} -e 'push \"{keys}\"'", config.display(), inbox.display());
-        run(Command::new("timeout")
-            .args(["120", "script", "-qec", &line, "/dev/null"])
-            .env("HOME", &home)
-            .env("TERM", "xterm"));
-    };
+    let mutt = |keys: &str| session(&inbox, keys);
     // By their subjects: other mail comes and goes.
     let tagged = |pattern: &str, action: &str| {
         format!(
             "<untag-pattern>.<enter><tag-pattern>~s mail.{pattern}$<enter><tag-prefix>{action}<untag-pattern>.<enter>"
         )
     };
-    // The first one that finds the folder changed only says so.
-    let end = "<sync-mailbox>".repeat(3) + &"<quit>".repeat(3);
+    let end = end();
     let pause = pause(&home);
     let keys = tagged("[1-7]", "<flag-message>") + &tagged("[23]", "<set-flag>r") + &pause + &end;
     let worked = in_pause(&home, || mutt(&keys), || Work { name: "one", flagged: "" }.beside(&shared.mail, || ()).1);
