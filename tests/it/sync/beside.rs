@@ -1,15 +1,72 @@
 //! `sync` while others are at work on the same folders.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{Seek, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::replica::Replica;
 use crate::mailbox::{figures, long, mail};
+use crate::watching::Watching;
+
+/// What each of those who are at work does at most in one round: so a round costs the same, however slow it is.
+const EACH_ROUND: usize = 12;
+
+/// Works on a replica until the last round has ended: an MTA and a renamer that know nothing of maildex, and one that does.
+/// Returns how many mails came.
+fn work(replica: &Replica, at: usize, round: &AtomicUsize, rounds: usize) -> usize {
+    let mailbox = &replica.mailbox;
+    let mut n = 0;
+    loop {
+        let round = round.load(Ordering::Acquire);
+        if round > rounds {
+            return n + n / 5;
+        }
+        if n >= round * EACH_ROUND {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        }
+        n += 1;
+        mailbox.deliver(format!("new/{}.{at}.new", 1_000_000_000 + n), mail(&format!("new {n}")));
+        if n % 3 == 0 {
+            let run = mailbox.run(["flag", "+S", "1:*"]);
+            assert!(matches!(run.code(), Some(0 | 4 | 75)), "{run}");
+        }
+        if n % 5 == 0 {
+            let run = mailbox.finish(mailbox.command(["deliver"]).stdin(stdin(&format!("delivered {n}"))));
+            assert!(matches!(run.code(), Some(0)), "{run}");
+        }
+        let old = format!("{}.{at}.old", n % 20);
+        let names = fs::read_dir(mailbox.file("cur")).expect("list").map(|e| e.expect("an entry").file_name());
+        let name = names.filter_map(|name| name.into_string().ok()).find(|name| name.starts_with(&old));
+        if let Some(name) = name {
+            let toggled = if name.contains('a') { name.replace('a', "") } else { format!("{name}a") };
+            // Gone meanwhile: somebody else was quicker.
+            let _ = fs::rename(mailbox.file("cur").join(&name), mailbox.file("cur").join(toggled));
+        }
+    }
+}
+
+/// A mail to be read from standard input.
+fn stdin(subject: &str) -> fs::File {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(mail(subject).as_bytes()).and_then(|()| file.rewind()).expect("write the mail");
+    file
+}
+
+/// Lets the workers go when a test is over, also when it has failed.
+struct LastRound<'a>(&'a AtomicUsize);
+
+impl Drop for LastRound<'_> {
+    fn drop(&mut self) {
+        self.0.store(usize::MAX, Ordering::Release);
+    }
+}
 
 #[test]
-fn mail_comes_and_is_renamed_flagged_and_counted_meanwhile() {
-    let rounds = if long() { 40 } else { 6 };
+fn mail_comes_and_is_renamed_flagged_and_watched_and_two_sync_meanwhile() {
+    let rounds = if long() { 60 } else { 5 };
     let (mut replicas, _hub) = Replica::with_hub(2);
     for (host, replica) in replicas.iter().enumerate() {
         for n in 0..20 {
@@ -19,43 +76,28 @@ fn mail_comes_and_is_renamed_flagged_and_counted_meanwhile() {
     for at in [0, 1, 0] {
         replicas[at].sync();
     }
-    let stop = AtomicBool::new(false);
-    let stop = &stop;
+    let mut seen: BTreeMap<u64, String> = replicas[0].mailbox.listed().into_iter().collect();
+    let watch = Watching::from_now(&replicas[0].mailbox);
+    let round = AtomicUsize::new(1);
+    let round = &round;
     let delivered: usize = std::thread::scope(|scope| {
-        let mut workers = Vec::new();
-        for (at, replica) in replicas.iter().enumerate() {
-            let mailbox = &replica.mailbox;
-            // An MTA and a renamer that know nothing of maildex, and one that does.
-            workers.push(scope.spawn(move || {
-                let mut n = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    n += 1;
-                    mailbox.deliver(format!("new/{}.{at}.new", 1_000_000_000 + n), mail(&format!("new {n}")));
-                    std::thread::yield_now();
-                    if n % 3 == 0 {
-                        let run = mailbox.run(["flag", "+S", "1:*"]);
-                        assert!(matches!(run.code(), Some(0 | 4 | 75)), "{run}");
-                    }
-                    let old = format!("{}.{at}.old", n % 20);
-                    let names =
-                        fs::read_dir(mailbox.file("cur")).expect("list").map(|e| e.expect("an entry").file_name());
-                    let name = names.filter_map(|name| name.into_string().ok()).find(|name| name.starts_with(&old));
-                    if let Some(name) = name {
-                        let toggled = if name.contains('a') { name.replace('a', "") } else { format!("{name}a") };
-                        // Gone meanwhile: somebody else was quicker.
-                        let _ = fs::rename(mailbox.file("cur").join(&name), mailbox.file("cur").join(toggled));
-                    }
-                }
-                n
-            }));
-        }
-        for _ in 0..rounds {
+        let workers: Vec<_> = replicas
+            .iter()
+            .enumerate()
+            .map(|(at, replica)| scope.spawn(move || work(replica, at, round, rounds)))
+            .collect();
+        let last = LastRound(round);
+        for n in 1..=rounds {
+            round.store(n, Ordering::Release);
             for replica in &replicas {
-                let run = replica.mailbox.run(["sync", "run"]);
-                assert!(matches!(run.code(), Some(0 | 4)), "{run}");
+                let runs = [(); 2].map(|()| scope.spawn(|| replica.mailbox.run(["sync", "run"])));
+                let runs = runs.map(|run| run.join().expect("a run"));
+                // One of the two may be told that the other one is at work; but not both.
+                assert!(runs.iter().all(|run| matches!(run.code(), Some(0 | 4 | 75))), "{}{}", runs[0], runs[1]);
+                assert!(runs.iter().any(|run| run.code() != Some(75)), "{}{}", runs[0], runs[1]);
             }
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(last);
         workers.into_iter().map(|worker| worker.join().expect("a worker")).sum()
     });
     for at in [0, 1, 0, 1] {
@@ -64,10 +106,25 @@ fn mail_comes_and_is_renamed_flagged_and_counted_meanwhile() {
     let shown: Vec<_> = replicas.iter_mut().map(|replica| replica.look("")).collect();
     assert_eq!(shown[0], shown[1]);
     assert_eq!(shown[0].1.len(), delivered + 40, "no mail is lost, and none is there twice");
+    // What was told is what happened.
+    replicas[0].mailbox.deliver("new/the.last", mail("the last"));
+    let events = watch.until(|told| told.2 == "new/the.last");
+    let told = events.len();
+    for (event, uid, path) in events {
+        match &*event {
+            "removed" => drop(seen.remove(&uid)),
+            _ => drop(seen.insert(uid, path)),
+        }
+    }
+    let listed: BTreeMap<u64, String> = replicas[0].mailbox.listed().into_iter().collect();
+    assert_eq!(seen, listed, "{}", watch.errors());
     for replica in &replicas {
         replica.mailbox.run(["check"]).ok();
     }
-    figures(&format!("sync beside deliveries, flags and renames: {rounds} rounds, {delivered} mails came meanwhile"));
+    figures(&format!(
+        "sync beside deliveries, flags, renames, a second sync and a watch: {rounds} rounds, {delivered} mails came meanwhile, \
+         {told} events told"
+    ));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::replica::Replica;
-use crate::mailbox::mail;
+use crate::mailbox::{long, mail};
 
 type Files = BTreeSet<(String, String)>;
 
@@ -41,16 +41,54 @@ fn two() -> (Vec<Replica>, tempfile::TempDir) {
     (replicas, hub)
 }
 
+/// What one of two replicas does with what it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Hears and tells, as usual.
+    Sync(usize),
+    /// Tells what happened here, before it hears of the other: as two do that run at the same moment.
+    Tell(usize),
+    /// Hears, and tells nothing.
+    Hear(usize),
+}
+
+use Step::{Hear, Sync, Tell};
+
+/// Orders in which two replicas can meet. A run with nothing to do changes nothing, so with [`Sync`] alone there are two; and
+/// there is the one in which each joins what the other one knew before it joined.
+fn orders() -> Vec<Vec<Step>> {
+    let end = [Sync(0), Sync(1), Sync(0)];
+    if !long() {
+        let crosswise = [&[Tell(0), Tell(1), Hear(0), Hear(1)][..], &end].concat();
+        return vec![end.to_vec(), vec![Sync(1), Sync(0), Sync(1)], crosswise];
+    }
+    let all = [Sync(0), Sync(1), Tell(0), Tell(1), Hear(0), Hear(1)];
+    let mut orders = vec![Vec::new()];
+    for _ in 0..3 {
+        orders = orders.iter().flat_map(|order| all.map(|step| [&order[..], &[step]].concat())).collect();
+    }
+    orders.into_iter().map(|order| [order, end.to_vec()].concat()).collect()
+}
+
+/// Takes these steps.
+fn meet(replicas: &[Replica], order: &[Step]) {
+    for step in order {
+        match *step {
+            Sync(at) => drop(replicas[at].sync()),
+            Tell(at) => replicas[at].tell(),
+            Hear(at) => drop(replicas[at].mailbox.run(["sync", "run", "--pull-only"]).ok()),
+        }
+    }
+}
+
 /// Does one thing on each of two replicas, lets them meet in each order, and sees that the same comes of it, on both, and
 /// that nothing more happens after that.
 fn everywhere(on_a: impl Fn(&Replica), on_b: impl Fn(&Replica), expected: &[(&str, &[(&str, &str)])]) {
-    for order in [[0, 1, 0, 1], [1, 0, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1]] {
+    for order in orders() {
         let (mut replicas, _hub) = two();
         on_a(&replicas[0]);
         on_b(&replicas[1]);
-        for at in order {
-            replicas[at].sync();
-        }
+        meet(&replicas, &order);
         for folder in ["", "archive", "other"] {
             let wanted = expected.iter().find(|(name, _)| *name == folder).map_or(&[][..], |(_, files)| *files);
             for (at, replica) in replicas.iter_mut().enumerate() {
@@ -130,13 +168,11 @@ fn flags_of_both_sides_are_united_letter_by_letter() {
 
 #[test]
 fn a_mail_that_mutt_gives_another_name_in_another_folder_has_moved() {
-    for order in [[0, 1, 0], [1, 0, 1]] {
+    for order in orders() {
         let (replicas, _hub) = two();
         rename(&replicas[0], "cur/1.host:2,", "archive/cur/9.mutt:2,S");
         rename(&replicas[1], "cur/1.host:2,", "cur/1.host:2,R");
-        for at in order {
-            replicas[at].sync();
-        }
+        meet(&replicas, &order);
         for (replica, base) in replicas.iter().zip(["9.mutt", "1.host"]) {
             assert_eq!(replica.files(""), files(&[("2.host", "")]), "{order:?}");
             assert_eq!(replica.files("archive"), files(&[(base, "RS")]), "{order:?}: each keeps the name that it has");
@@ -146,14 +182,12 @@ fn a_mail_that_mutt_gives_another_name_in_another_folder_has_moved() {
 
 #[test]
 fn mbsync_may_rename_mail_on_one_side() {
-    for order in [[0, 1, 0], [1, 0, 1]] {
+    for order in orders() {
         let (mut replicas, _hub) = two();
         let before = replicas[0].look("");
         rename(&replicas[0], "cur/1.host:2,", "cur/1.host,U=7:2,S");
         rename(&replicas[1], "cur/1.host:2,", "cur/1.host:2,F");
-        for at in order {
-            replicas[at].sync();
-        }
+        meet(&replicas, &order);
         assert_eq!(replicas[0].files(""), files(&[("1.host,U=7", "FS"), ("2.host", "")]), "{order:?}");
         assert_eq!(replicas[1].files(""), files(&[("1.host", "FS"), ("2.host", "")]), "{order:?}");
         let uids = |replica: &Replica| -> Vec<String> {
@@ -166,6 +200,21 @@ fn mbsync_may_rename_mail_on_one_side() {
         );
         assert_eq!(replicas[1].look("").0, before.0, "no number was given out");
     }
+}
+
+#[test]
+fn mail_that_comes_to_both_at_once_is_in_both() {
+    everywhere(
+        |a| {
+            a.mailbox.deliver("new/3.a", mail("three"));
+            a.mailbox.run(["build"]).ok();
+        },
+        |b| {
+            b.mailbox.deliver("new/3.b", mail("three"));
+            b.mailbox.run(["build"]).ok();
+        },
+        &[("", &[("1.host", ""), ("2.host", ""), ("3.a", ""), ("3.b", "")])],
+    );
 }
 
 #[test]
