@@ -111,7 +111,7 @@ fn put_back(replica: &Replica, setting: &Setting, trashed: &Trashed) -> Result<P
     let (maildir, access) = (folder.maildir(), folder.maildir().access());
     let mut draft = Draft::begin(maildir, &access)?;
     draft.write(&mut &*replica.trash().read(trashed.guid)?)?;
-    draft.finish(trashed.removed.min(SystemTime::now()), None)?;
+    draft.finish(trashed.delivered.min(SystemTime::now()), None)?;
     let name = canonical(base, flags.without(Flags::TRASHED), false);
     let cur = maildir.sub(Sub::Cur)?;
     let to = maildir.path_of(Sub::Cur, &name);

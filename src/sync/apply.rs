@@ -21,7 +21,6 @@ use crate::index::find::ByBase;
 use crate::index::publish::Writer;
 use crate::lock::Owner;
 use crate::maildir::change::FlagChange;
-use crate::maildir::flags::Flags;
 use crate::maildir::name::Name;
 use crate::ops::build::{OnProgress, Progress, Report};
 use crate::ops::list::message;
@@ -30,9 +29,9 @@ use crate::ops::names::{Names, Wanted};
 use crate::ops::rename::{Edit, Outcome, rename};
 use crate::sync::arrive::{Arrival, Numbers, Source, Supply};
 use crate::sync::join::Numbering;
-use crate::sync::local::{Known, LocalFolder};
+use crate::sync::local::{Known, LocalFolder, Shown};
 use crate::sync::scan::{GUARDED_FROM, Held, Manner, is_folder_name};
-use crate::sync::state::{FolderId, Guid, Mail, State};
+use crate::sync::state::{FolderId, Guid, State};
 use crate::sync::trash::Trash;
 
 /// What was done, and what not.
@@ -78,11 +77,6 @@ pub(super) struct Apply<'a> {
     pub done: Applied,
     /// So much is to go in all folders together that nothing goes.
     pub all_held: bool,
-}
-
-/// The flags that a state gives a mail.
-pub(super) fn flags_of(mail: &Mail) -> Flags {
-    mail.letters().filter_map(Flags::letter).fold(Flags::NONE, Flags::union)
 }
 
 impl Apply<'_> {
@@ -182,10 +176,12 @@ impl Apply<'_> {
                 arrivals.push(Arrival { guid: *guid, number, source: Source::Away });
                 continue;
             };
-            let (was, is) = (here.mails[&uid].flags, flags_of(mail));
-            if was != is {
+            let (was, is) = (here.mails[&uid].shown, Shown::of_mail(mail));
+            let to_cur = is.cur && !was.cur;
+            if was.flags != is.flags || to_cur {
                 let uid = Uid::new(uid).expect("a UID that an index gave out");
-                edits.push(Edit { uid, change: FlagChange::of(is.without(was), was.without(is)), to_cur: false });
+                let change = FlagChange::of(is.flags.without(was.flags), was.flags.without(is.flags));
+                edits.push(Edit { uid, change, to_cur });
             }
             if number.is_some_and(|number| anew || number != uid) {
                 arrivals.push(Arrival { guid: *guid, number, source: Source::Here(uid) });
@@ -216,8 +212,10 @@ impl Apply<'_> {
         let here = self.folders.get_mut(&id).expect("the folder that is filled");
         for renamed in outcome.messages {
             let known = here.mails.get_mut(&renamed.uid.get()).expect("a mail that was to be changed");
-            let mail = known.guid.and_then(|guid| self.state.mails.get(&guid));
-            known.flags = mail.map_or(known.flags, flags_of);
+            if let Some(mail) = known.guid.and_then(|guid| self.state.mails.get(&guid)) {
+                let is = Shown::of_mail(mail);
+                known.shown = Shown { cur: is.cur || known.shown.cur, ..is };
+            }
             self.done.flags += usize::from(renamed.from.is_some());
         }
         // What is gone, or another mail by now, is for the next scan.
@@ -241,7 +239,7 @@ impl Apply<'_> {
             let status = slot.status()?;
             if !status.has(Status::EXPUNGED) {
                 let known = here.mails.get(&slot.uid()?.get());
-                is_same &= known.is_some_and(|known| known.flags == status.flags());
+                is_same &= known.is_some_and(|known| known.shown == Shown::of(status));
                 seen += 1;
             }
         }
@@ -291,7 +289,7 @@ impl Apply<'_> {
                     return Ok(None);
                 }
                 // Its flags were changed since: what that means is for the next scan to say.
-                if Name::parse(name).flags != known.flags {
+                if Name::parse(name).flags != known.shown.flags {
                     return Ok(Some(false));
                 }
                 if let Some(guid) = keep {
@@ -375,8 +373,8 @@ impl Apply<'_> {
         for (guid, base) in wanted {
             if let Some(slot) = by_base.find(&base, &snapshot, &mut entries)? {
                 let (uid, size) = (slot.uid()?.get(), entries.read(&slot)?.size);
-                let flags = self.state.mails.get(&guid).map_or(Flags::NONE, flags_of);
-                found.push((uid, Known { guid: Some(guid), size, flags }));
+                let shown = self.state.mails.get(&guid).map(Shown::of_mail).unwrap_or_default();
+                found.push((uid, Known { guid: Some(guid), size, shown }));
             }
         }
         Ok(found)

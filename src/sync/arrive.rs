@@ -23,7 +23,6 @@ use crate::format::status::Status;
 use crate::index::Index;
 use crate::lock::Lock;
 use crate::maildir::draft::Draft;
-use crate::maildir::flags::Flags;
 use crate::maildir::listing::Listing;
 use crate::maildir::name::{Name, base_of, canonical, own_fields, stem};
 use crate::maildir::{Maildir, Sub, open_mail};
@@ -31,10 +30,10 @@ use crate::ops::build::{OnProgress, Options, Progress};
 use crate::ops::list::message;
 use crate::ops::names::{Names, Wanted};
 use crate::refresh::{Answer, adopt, adopt_anew, refresh_after};
-use crate::sync::apply::{Apply, flags_of};
-use crate::sync::local::{Known, LocalFolder};
+use crate::sync::apply::Apply;
+use crate::sync::local::{Known, LocalFolder, Shown};
 use crate::sync::scan::{guid_of, is_base};
-use crate::sync::state::{FolderId, Guid, State};
+use crate::sync::state::{FolderId, Guid, Mail, State};
 use crate::uidlist::{Format, Line, UidList};
 
 /// Mails that are made durable together; each has an open file until then.
@@ -184,8 +183,8 @@ impl Apply<'_> {
             let Some((uid, known)) = uids.get(&arrival.guid) else { continue };
             let mut known = *known;
             if let Source::Here(old) = arrival.source {
-                // The flags that it had are still those that are known.
-                known.flags = here.mails.remove(&old).map_or(known.flags, |before| before.flags);
+                // What its name said is still what is known.
+                known.shown = here.mails.remove(&old).map_or(known.shown, |before| before.shown);
                 if old != *uid && numbers != Numbers::Anew {
                     self.done.renumbered.push((id, arrival.guid, old, *uid));
                 }
@@ -333,7 +332,9 @@ impl Placing<'_> {
                     Some(Here { contents, received, sub })
                         if guid_of(&self.state.mails[&arrival.guid].base, &contents) == arrival.guid =>
                     {
-                        batch.add(&mut &*contents, &base, self.flags_of(arrival.guid), sub, received)?;
+                        let shown = Shown::of_mail(&self.state.mails[&arrival.guid]);
+                        let shown = Shown { cur: shown.cur || sub == Sub::Cur, ..shown };
+                        batch.add(&mut &*contents, &base, shown, received)?;
                         self.moved += 1;
                         tell();
                     }
@@ -346,16 +347,13 @@ impl Placing<'_> {
         let (state, supply) = (self.state, &mut *self.supply);
         supply(&far, &mut |guid, contents| {
             let base = &away[&guid];
-            batch.add(contents, base, flags_of(&state.mails[&guid]), Sub::New, delivered(base))?;
+            let mail = &state.mails[&guid];
+            batch.add(contents, base, Shown::of_mail(mail), delivered(mail))?;
             tell();
             Ok(())
         })?;
         batch.link()?;
         batch.dirs.iter().try_for_each(Dir::sync)
-    }
-
-    fn flags_of(&self, guid: Guid) -> Flags {
-        flags_of(&self.state.mails[&guid])
     }
 
     fn fetch_here(&mut self, guid: Guid) -> Result<Option<Here>> {
@@ -384,10 +382,11 @@ impl Placing<'_> {
     }
 }
 
-/// The time of delivery of a mail that is known by its name only: how the name begins, if that can be.
-fn delivered(base: &[u8]) -> SystemTime {
-    let digits = base.iter().take_while(|b| b.is_ascii_digit()).count();
-    let seconds: u64 = std::str::from_utf8(&base[..digits]).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+/// When a mail was delivered, where somebody has said so and that can be; else how its name begins.
+fn delivered(mail: &Mail) -> SystemTime {
+    let digits = mail.base.iter().take_while(|b| b.is_ascii_digit()).count();
+    let named = || std::str::from_utf8(&mail.base[..digits]).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let seconds = if mail.delivered > 0 { mail.delivered } else { named() };
     let now = SystemTime::now();
     let is_likely = |time: &SystemTime| seconds > 0 && *time <= now + Duration::from_hours(24);
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(is_likely).unwrap_or(now)
@@ -401,20 +400,13 @@ struct Batch<'m> {
 }
 
 impl Batch<'_> {
-    fn add(
-        &mut self,
-        contents: &mut dyn Read,
-        base: &[u8],
-        flags: Flags,
-        sub: Sub,
-        received: SystemTime,
-    ) -> Result<()> {
+    fn add(&mut self, contents: &mut dyn Read, base: &[u8], shown: Shown, received: SystemTime) -> Result<()> {
         let access = self.maildir.access();
-        let sub = if flags == Flags::NONE { sub } else { Sub::Cur };
+        let sub = if shown.cur { Sub::Cur } else { Sub::New };
         let mut draft = Draft::begin(self.maildir, &access)?;
         draft.write(contents)?;
         draft.set(received, None)?;
-        self.drafts.push((draft, sub, canonical(base, flags, sub == Sub::New)));
+        self.drafts.push((draft, sub, canonical(base, shown.flags, sub == Sub::New)));
         if self.drafts.len() == BATCH { self.link() } else { Ok(()) }
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::join::earlier;
 use super::state::{Dot, Folder, FolderId, Guid, Mail, ReplicaId, State};
 
 impl State {
@@ -14,6 +15,13 @@ impl State {
         let dot = self.next_dot(me);
         let mail = self.mails.entry(guid).or_insert_with(|| Mail { base: base.to_vec(), ..Mail::default() });
         mail.places.insert(folder, BTreeSet::from([dot]));
+    }
+
+    /// When a mail was delivered; of two times the earlier one counts.
+    pub fn was_delivered(&mut self, guid: Guid, seconds: u64) {
+        if let Some(mail) = self.mails.get_mut(&guid) {
+            mail.delivered = earlier(mail.delivered, seconds);
+        }
     }
 
     /// Mails are no longer in a folder; their numbers there are dead, and the flags of one that is in no other go with
@@ -90,8 +98,9 @@ impl State {
         true
     }
 
-    /// A folder is there, under this UIDVALIDITY. If it is known with another, the larger one counts: with a larger one
-    /// here all that was known of its numbers is void, with a smaller one the folder here must take the known one.
+    /// A folder is there, under this UIDVALIDITY. If it was there already, and numbers were given out in it, it keeps the
+    /// UIDVALIDITY that it has, and the folder here must take that. Else the larger one counts: one that was removed and made
+    /// anew is another folder, and what was known of its numbers is void.
     pub fn make_folder(&mut self, me: ReplicaId, name: &[u8], uid_validity: u32) -> FolderId {
         let id = FolderId::of(name);
         let is_there = self.has_folder(id);
@@ -104,7 +113,7 @@ impl State {
             uids: BTreeMap::new(),
         });
         folder.dots.extend(dot);
-        if folder.uid_validity < uid_validity {
+        if folder.uid_validity < uid_validity && (!is_there || folder.uid_next == 1) {
             (folder.uid_validity, folder.uid_next) = (uid_validity, 1);
             folder.uids.clear();
             if is_there {

@@ -157,11 +157,19 @@ fn join_mail(ours: Option<&Mail>, theirs: Option<&Mail>, places: BTreeMap<Folder
         (Some(ours), Some(theirs)) => Mail {
             base: (&ours.base).min(&theirs.base).clone(),
             flags: union(&ours.flags, &theirs.flags, |a, b| *a.max(b)),
+            delivered: earlier(ours.delivered, theirs.delivered),
             places,
         },
-        (Some(mail), None) | (None, Some(mail)) => Mail { base: mail.base.clone(), flags: mail.flags.clone(), places },
+        (Some(mail), None) | (None, Some(mail)) => {
+            Mail { base: mail.base.clone(), flags: mail.flags.clone(), places, ..*mail }
+        }
         (None, None) => Mail { places, ..Mail::default() },
     }
+}
+
+/// Of two times the earlier; 0 is not known.
+pub(super) fn earlier(a: u64, b: u64) -> u64 {
+    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
 }
 
 /// The numbers: below both UIDNEXTs those that are of one mail on either side; between the two those of the side that has

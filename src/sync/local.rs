@@ -6,15 +6,16 @@
 //! moves. So who is killed in between finds either the old commit, or the new one, and the file that goes with it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::format::header::IndexId;
+use crate::format::status::Status;
 use crate::maildir::flags::Flags;
-use crate::sync::state::{FolderId, Guid};
+use crate::sync::state::{CUR, FolderId, Guid, Mail};
 
 /// The file.
 const NAME: &str = "local";
@@ -64,8 +65,41 @@ pub struct Known {
     pub guid: Option<Guid>,
     /// Bytes.
     pub size: u64,
+    /// What its name says.
+    pub shown: Shown,
+}
+
+/// What name and directory of a file say of a mail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shown {
     /// Flags.
     pub flags: Flags,
+    /// It is in `cur/`.
+    pub cur: bool,
+}
+
+impl Shown {
+    /// What the index says.
+    pub fn of(status: Status) -> Shown {
+        Shown { flags: status.flags(), cur: !status.has(Status::NEW) }
+    }
+
+    /// What the state of a mail asks for. Mail with a flag is never in `new/`.
+    pub fn of_mail(mail: &Mail) -> Shown {
+        let flags = mail.letters().filter_map(Flags::letter).fold(Flags::NONE, Flags::union);
+        Shown { flags, cur: mail.has(CUR) || flags != Flags::NONE }
+    }
+
+    /// The letters that say the same in a state.
+    pub fn letters(self) -> impl Iterator<Item = u8> {
+        self.cur.then_some(CUR).into_iter().chain(self.flags.letters().map(|letter| letter as u8))
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.letters().try_for_each(|letter| f.write_char(letter.into()))
+    }
 }
 
 impl Local {
@@ -137,7 +171,7 @@ impl Local {
         for folder in self.folders.values() {
             for (uid, known) in &folder.mails {
                 let guid = known.guid.map_or("-".into(), |Guid(bytes)| format!("{:032x}", u128::from_be_bytes(bytes)));
-                let _ = writeln!(text, "{uid} {guid} {} {}", known.size, or_dash(&known.flags.to_string()));
+                let _ = writeln!(text, "{uid} {guid} {} {}", known.size, or_dash(&known.shown.to_string()));
             }
         }
         text.push_str("end\n");
@@ -251,8 +285,9 @@ fn mail_line(line: &str) -> Option<(u32, Known)> {
         hex => Some(Guid(u128::from_str_radix(hex, 16).ok()?.to_be_bytes())),
     };
     let size = words.next()?.parse().ok()?;
-    let letters = words.next()?.bytes().filter_map(Flags::letter);
-    Some((uid, Known { guid, size, flags: letters.fold(Flags::NONE, Flags::union) }))
+    let letters = words.next()?.as_bytes();
+    let flags = letters.iter().filter_map(|&letter| Flags::letter(letter)).fold(Flags::NONE, Flags::union);
+    Some((uid, Known { guid, size, shown: Shown { flags, cur: letters.contains(&CUR) } }))
 }
 
 #[cfg(test)]
@@ -261,8 +296,8 @@ mod tests {
 
     fn local(follows: &str) -> Local {
         let flags = Flags::SEEN.union(Flags::FLAGGED);
-        let known = |n| Known { guid: Some(Guid([n; 16])), size: 17, flags };
-        let stays = Known { guid: None, size: 0, flags: Flags::NONE };
+        let known = |n| Known { guid: Some(Guid([n; 16])), size: 17, shown: Shown { flags, cur: n == 1 } };
+        let stays = Known { guid: None, size: 0, shown: Shown::default() };
         let mails = BTreeMap::from([(1, known(1)), (7, known(2)), (9, stays)]);
         let folder = |name: &[u8], mails: &BTreeMap<_, _>| LocalFolder {
             name: name.to_vec(),

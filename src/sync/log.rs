@@ -43,7 +43,9 @@ pub fn between(old: &State, new: &State) -> Option<Vec<u8>> {
     for (id, before, now) in pairs(&old.mails, &new.mails) {
         match (before, now) {
             (Some(_), None) => put(&mut text, format_args!("gone\t{id}\n")),
-            (Some(before), Some(now)) if before.places == now.places && before.base == now.base => {
+            (Some(before), Some(now))
+                if (&before.places, &before.base, before.delivered) == (&now.places, &now.base, now.delivered) =>
+            {
                 if before.flags != now.flags {
                     put(&mut text, format_args!("flag\t{id}\t"));
                     print_flags(&mut text, &now.flags);

@@ -82,7 +82,7 @@ impl Pair {
     pub(super) fn unify(&self, me: ReplicaId, state: &mut State, folders: &mut BTreeMap<FolderId, LocalFolder>) {
         let (winner, loser) = if self.theirs_wins { (self.theirs, self.ours) } else { (self.ours, self.theirs) };
         let (Some(won), Some(lost)) = (state.mails.get(&winner), state.mails.get(&loser)) else { return };
-        let base = won.base.clone();
+        let (base, delivered) = (won.base.clone(), lost.delivered);
         let letters: std::collections::BTreeSet<u8> = won.letters().chain(lost.letters()).collect();
         let places: Vec<FolderId> = lost.places.keys().copied().collect();
         let missing: Vec<_> = places.iter().copied().filter(|folder| !won.places.contains_key(folder)).collect();
@@ -90,6 +90,7 @@ impl Pair {
             state.add(me, folder, winner, &base);
         }
         state.set_flags(me, winner, &letters.into_iter().collect::<Vec<_>>());
+        state.was_delivered(winner, delivered);
         for folder in places {
             state.remove(me, folder, &[loser].into());
         }

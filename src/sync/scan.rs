@@ -18,6 +18,7 @@ use crate::format::Uid;
 use crate::format::header::IndexId;
 use crate::format::status::Status;
 use crate::index::Snapshot;
+use crate::index::publish::last_of_original;
 use crate::lock::{Owner, Wait};
 use crate::maildir::flags::Flags;
 use crate::maildir::name::{own_fields, stem};
@@ -27,9 +28,9 @@ use crate::ops::names::{Names, Wanted};
 use crate::refresh::is_fresh;
 use crate::sync::guid::Hasher;
 use crate::sync::join::{Burnt, Numbering, merge};
-use crate::sync::local::{Known, Local, LocalFolder};
+use crate::sync::local::{Known, Local, LocalFolder, Shown};
 use crate::sync::peer::MAIL_MAX;
-use crate::sync::state::{FolderId, Guid, ReplicaId, State};
+use crate::sync::state::{self, FolderId, Guid, ReplicaId, State};
 use crate::sync::text::{base_trouble, folder_trouble};
 use crate::tree;
 
@@ -102,12 +103,14 @@ struct Looked {
     path: PathBuf,
     id: FolderId,
     now: LocalFolder,
-    /// UID and flags of mail that is to be read.
-    unread: Vec<(u32, Flags)>,
-    /// Mail that is in the folder, and was in it, or in one that had its index, with the flags that it had then.
+    /// Mail that is to be read: UID, and what its name says.
+    unread: Vec<(u32, Shown)>,
+    /// Mail that is in the folder, and was in it, or in one that had its index, with what its name says now.
     known: Vec<(u32, Known)>,
     /// Mail that is gone.
     gone: Vec<(u32, Known)>,
+    /// The index that was here is lost, and with it numbers that nobody was told of.
+    is_lost: bool,
 }
 
 /// A mail that was not there before.
@@ -115,7 +118,9 @@ struct Fresh {
     folder: FolderId,
     guid: Guid,
     base: Vec<u8>,
-    flags: Flags,
+    shown: Shown,
+    /// Seconds since 1970.
+    delivered: u64,
 }
 
 /// The path of a folder below the mail root, as it is told to others; `None` if it cannot be a folder there.
@@ -195,6 +200,12 @@ impl Scanner<'_> {
         let fresh = reading.fresh;
         for folder in &looked {
             state.make_folder(self.me, &folder.now.name, folder.now.uid_validity);
+            let numbers = state.folders.get(&folder.id).map(|known| (known.uid_validity, known.uid_next));
+            if let Some((uid_validity, uid_next)) = numbers.filter(|_| folder.is_lost)
+                && uid_validity != folder.now.uid_validity
+            {
+                state.raise_uid_next(folder.id, last_of_original(uid_next - 1) + 1);
+            }
         }
         self.take_up(state, &fresh, &gone);
         for folder in &looked {
@@ -235,7 +246,8 @@ impl Scanner<'_> {
         let is_same = |before: &LocalFolder| (before.index, before.uid_validity) == (index_id, uid_validity);
         if let Some(before) = before.filter(|before| is_same(before) && before.counter == snapshot.counter()) {
             let now = LocalFolder { uid_next, ..before.clone() };
-            return Ok(Looked { path: path.to_path_buf(), id, now, unread: vec![], known: vec![], gone: vec![] });
+            let path = path.to_path_buf();
+            return Ok(Looked { path, id, now, unread: vec![], known: vec![], gone: vec![], is_lost: false });
         }
         let with_numbers =
             before.filter(|before| is_same(before)).or_else(|| donor(index_id).filter(|donor| is_same(donor)));
@@ -243,6 +255,7 @@ impl Scanner<'_> {
         // Numbers of another index say nothing of this one: all is read, and known again by what it is.
         if let Some(before) = before.filter(|before| !is_same(before)) {
             looked.gone = before.mails.iter().map(|(uid, known)| (*uid, *known)).collect();
+            looked.is_lost = before.uid_validity != 0 && before.uid_validity != uid_validity;
         } else if before.is_none() {
             looked.gone.clear();
         }
@@ -266,7 +279,7 @@ impl Scanner<'_> {
         let was_here: HashSet<Guid> =
             before.iter().flat_map(|before| before.mails.values()).filter_map(|known| known.guid).collect();
         let mut contents = Vec::new();
-        for (uid, flags) in std::mem::take(&mut looked.unread) {
+        for (uid, shown) in std::mem::take(&mut looked.unread) {
             reading.done += 1;
             if (self.progress)(Progress { done: reading.done, total: reading.total }).is_break() {
                 return Err(stopped(&looked.path));
@@ -275,6 +288,7 @@ impl Scanner<'_> {
             let Some(slot) = slot else { continue };
             let message = message(&slot, &mut entries)?;
             let base = message.entry.base.to_vec();
+            let delivered = u64::try_from(message.entry.received_ns / 1_000_000_000).unwrap_or(0);
             contents.clear();
             let read = Wanted::of(&message).open(&maildir, &mut names).and_then(|(mut file, sub, name)| {
                 let failed = |source| Error::Io { path: maildir.path_of(sub, &name), doing: "cannot read", source };
@@ -299,26 +313,26 @@ impl Scanner<'_> {
             };
             if let Some(why) = why {
                 stays.push((looked.path.join(OsStr::from_bytes(&base)), why));
-                looked.now.mails.insert(uid, Known { guid: None, size, flags });
+                looked.now.mails.insert(uid, Known { guid: None, size, shown });
                 continue;
             }
             let own = guid_of(&base, &contents);
-            let guid = if reading.gone.flags.contains_key(&own) || was_here.contains(&own) {
+            let guid = if reading.gone.shown.contains_key(&own) || was_here.contains(&own) {
                 own
             } else {
                 reading.gone.with(&contents).find(|guid| !here.contains(guid)).unwrap_or(own)
             };
             if !here.insert(guid) {
                 stays.push((looked.path.join(OsStr::from_bytes(&base)), "the same mail is in the folder already"));
-                looked.now.mails.insert(uid, Known { guid: None, size, flags });
+                looked.now.mails.insert(uid, Known { guid: None, size, shown });
                 continue;
             }
             if !state.mails.contains_key(&guid) {
                 (reading.mail)(&base, &contents)?;
             }
-            looked.now.mails.insert(uid, Known { guid: Some(guid), size, flags });
+            looked.now.mails.insert(uid, Known { guid: Some(guid), size, shown });
             let base = [stem(&base), &own_fields(&base)].concat();
-            reading.fresh.push(Fresh { folder: looked.id, guid, base, flags });
+            reading.fresh.push(Fresh { folder: looked.id, guid, base, shown, delivered });
         }
         Ok(())
     }
@@ -326,29 +340,33 @@ impl Scanner<'_> {
     /// Flags that changed of mail that was there before.
     fn tell_flags(&mut self, looked: &Looked, state: &mut State) {
         let Some(before) = self.local.folders.get(&looked.id) else { return };
-        let by_guid: HashMap<Guid, Flags> =
-            before.mails.values().filter_map(|known| Some((known.guid?, known.flags))).collect();
+        // Where the index is another one mail has other numbers.
+        let mut by_guid: Option<HashMap<Guid, Shown>> = None;
         for (uid, known) in &looked.now.mails {
-            let same_uid = before.mails.get(uid).filter(|before| before.guid == known.guid).map(|before| before.flags);
-            let was = same_uid.or_else(|| by_guid.get(&known.guid?).copied());
-            let (Some(guid), Some(was)) = (known.guid, was) else { continue };
-            if was != known.flags {
-                self.found.flags += usize::from(change_flags(self.me, state, guid, was, known.flags));
+            let Some(guid) = known.guid else { continue };
+            let same_uid = before.mails.get(uid).filter(|before| before.guid == known.guid);
+            let was = same_uid.map(|before| before.shown).or_else(|| {
+                let all = || before.mails.values().filter_map(|known| Some((known.guid?, known.shown)));
+                by_guid.get_or_insert_with(|| all().collect()).get(&guid).copied()
+            });
+            if let Some(was) = was.filter(|was| *was != known.shown) {
+                self.found.flags += usize::from(change_flags(self.me, state, guid, was, known.shown));
             }
         }
     }
 
     /// Mail that came to a folder.
     fn take_up(&mut self, state: &mut State, fresh: &[Fresh], gone: &Gone) {
-        for Fresh { folder, guid, base, flags } in fresh {
-            let was = gone.flags.get(guid).copied();
+        for Fresh { folder, guid, base, shown, delivered } in fresh {
+            let was = gone.shown.get(guid).copied();
             let is_there = state.mails.get(guid).is_some_and(|mail| mail.places.contains_key(folder));
             if !is_there {
                 state.add(self.me, *folder, *guid, base);
+                state.was_delivered(*guid, *delivered);
                 if was.is_some() { self.found.moved += 1 } else { self.found.added += 1 }
             }
             // Of mail that moved what changed on the way; of a copy, or of what a killed run has put there, what it has more.
-            change_flags(self.me, state, *guid, was.unwrap_or(Flags::NONE), *flags);
+            change_flags(self.me, state, *guid, was.unwrap_or_default(), *shown);
         }
     }
 
@@ -442,34 +460,34 @@ fn compare(snapshot: &Snapshot<'_>, before: Option<&LocalFolder>) -> Result<Look
         let uid = slot.uid()?.get();
         live.insert(uid);
         match mails.get(&uid) {
-            Some(before) => known.push((uid, Known { flags: status.flags(), ..*before })),
+            Some(before) => known.push((uid, Known { shown: Shown::of(status), ..*before })),
             // What has no bytes is still being written, and what cannot be read may be one day.
             None if status.has(Status::UNREADABLE) || status.has(Status::EMPTY) => {}
-            None => unread.push((uid, status.flags())),
+            None => unread.push((uid, Shown::of(status))),
         }
     }
     let gone = mails.iter().filter(|(uid, _)| !live.contains(uid)).map(|(uid, known)| (*uid, *known)).collect();
     let (path, id, now) = (PathBuf::new(), FolderId(0), LocalFolder::default());
-    Ok(Looked { path, id, now, unread, known, gone })
+    Ok(Looked { path, id, now, unread, known, gone, is_lost: false })
 }
 
 /// Mail that is gone somewhere: it may have come up elsewhere.
 struct Gone {
-    flags: HashMap<Guid, Flags>,
+    shown: HashMap<Guid, Shown>,
     by_size: HashMap<u64, Vec<(Guid, Vec<u8>)>>,
 }
 
 impl Gone {
     fn collect(gone: impl Iterator<Item = Known>, state: &State) -> Gone {
-        let (mut flags, mut by_size) = (HashMap::new(), HashMap::<u64, Vec<(Guid, Vec<u8>)>>::new());
+        let (mut shown, mut by_size) = (HashMap::new(), HashMap::<u64, Vec<(Guid, Vec<u8>)>>::new());
         for known in gone {
             let Some((guid, mail)) = known.guid.and_then(|guid| Some((guid, state.mails.get(&guid)?))) else {
                 continue;
             };
-            flags.insert(guid, known.flags);
+            shown.insert(guid, known.shown);
             by_size.entry(known.size).or_default().push((guid, stem(&mail.base).to_vec()));
         }
-        Gone { flags, by_size }
+        Gone { shown, by_size }
     }
 
     /// The mail that is gone, and has these contents: mutt and others give mail that they move another name.
@@ -485,15 +503,16 @@ impl Looked {
         for (uid, known) in &self.known {
             let mail = known.guid.and_then(|guid| state.mails.get(&guid));
             if let Some(before) = before {
-                let was = before.mails.get(uid).map_or(known.flags, |before| before.flags);
+                let was = before.mails.get(uid).map_or(known.shown, |before| before.shown);
                 let is_there = mail.is_some_and(|mail| mail.places.contains_key(&self.id));
                 // Another replica has removed it, which is not done here yet. Who wants to keep it adds it anew.
-                if known.guid.is_some() && !is_there && is_to_stay(was, known.flags) {
-                    self.unread.push((*uid, known.flags));
+                if known.guid.is_some() && !is_there && is_to_stay(was.flags, known.shown.flags) {
+                    self.unread.push((*uid, known.shown));
                     continue;
                 }
             } else if let (Some(guid), Some(mail)) = (known.guid, mail) {
-                fresh.push(Fresh { folder: self.id, guid, base: mail.base.clone(), flags: known.flags });
+                let (base, delivered) = (mail.base.clone(), mail.delivered);
+                fresh.push(Fresh { folder: self.id, guid, base, shown: known.shown, delivered });
             }
             self.now.mails.insert(*uid, *known);
         }
@@ -506,12 +525,12 @@ fn is_to_stay(was: Flags, is: Flags) -> bool {
 }
 
 /// Tells the letters that changed; others may have changed other ones. Whether any did.
-fn change_flags(me: ReplicaId, state: &mut State, guid: Guid, was: Flags, is: Flags) -> bool {
+fn change_flags(me: ReplicaId, state: &mut State, guid: Guid, was: Shown, is: Shown) -> bool {
     let Some(mail) = state.mails.get(&guid) else { return false };
-    let (set, cleared) = (is.without(was), was.without(is));
-    let letter_in = |flags: Flags, letter: u8| Flags::letter(letter).is_some_and(|letter| flags.contains(letter));
-    let mut letters: BTreeSet<u8> = mail.letters().filter(|&letter| !letter_in(cleared, letter)).collect();
-    letters.extend(set.letters().map(|letter| letter as u8));
+    let [was, is] = [was, is].map(|shown| shown.letters().collect::<BTreeSet<u8>>());
+    let cleared = |letter: &u8| was.contains(letter) && !is.contains(letter);
+    let mut letters: BTreeSet<u8> = mail.letters().filter(|letter| !cleared(letter)).collect();
+    letters.extend(is.difference(&was));
     let letters: Vec<u8> = letters.into_iter().collect();
     state.set_flags(me, guid, &letters) > 0
 }
@@ -520,7 +539,12 @@ fn change_flags(me: ReplicaId, state: &mut State, guid: Guid, was: Flags, is: Fl
 fn tell_numbers(state: &mut State, scan: &mut Scan) -> Result<()> {
     let mut numbered: Option<State> = None;
     for (id, here) in &scan.folders {
-        let Some(folder) = state.folders.get(id) else { continue };
+        if state.folders.get(id).is_some_and(|folder| is_of_another(here, folder)) {
+            number_anew(state, *id, here);
+        }
+    }
+    for (id, here) in &scan.folders {
+        let Some(folder) = state.folders.get(id).filter(|folder| !is_of_another(here, folder)) else { continue };
         let is_there = |guid: &Guid| state.mails.get(guid).is_some_and(|mail| mail.places.contains_key(id));
         let live = here.mails.iter().filter_map(|(uid, known)| Some((*uid, known.guid.filter(is_there)?)));
         let uids: BTreeMap<u32, Guid> = live.collect();
@@ -538,4 +562,18 @@ fn tell_numbers(state: &mut State, scan: &mut Scan) -> Result<()> {
         scan.burnt = merged.burnt;
     }
     Ok(())
+}
+
+/// Whether the numbers of a folder here are of another UIDVALIDITY than those that the others know: then they say nothing.
+fn is_of_another(here: &LocalFolder, folder: &state::Folder) -> bool {
+    folder.uid_next > 1 && folder.uid_validity != here.uid_validity
+}
+
+/// Gives mail that has come to a folder numbers that the others can know, in the order in which it has some here.
+fn number_anew(state: &mut State, id: FolderId, here: &LocalFolder) {
+    let numbered: HashSet<Guid> = state.folders[&id].uids.values().copied().collect();
+    for guid in here.mails.values().filter_map(|known| known.guid).filter(|guid| !numbered.contains(guid)) {
+        let next = state.folders[&id].uid_next;
+        state.give_uid(id, guid, next);
+    }
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | folders, and mail in them | an observed-remove set without tombstones: each add has a [`Dot`] | in both: kept; in one: dots that the other has seen, and lacks, are dropped |
 //! | flags of a mail | a causal length for each letter: odd is set, even is clear | the larger |
+//! | when a mail was delivered | seconds since 1970; 0 is not known | the earlier |
 //! | UIDs of a folder | for each number: undecided (from UIDNEXT on) < live < dead | the larger; live under two mails is dead |
 //!
 //! "Below UIDNEXT and not listed" is the memory of dead numbers: nothing of an expunged mail is kept.
@@ -32,13 +33,19 @@ pub struct Dot {
     pub counter: u64,
 }
 
+/// A letter that no name shows: the mail is in `cur/`, so somebody has seen that it came. It goes with the flags. Where it is
+/// cleared, because a mail reader has put mail back into `new/`, nothing is done elsewhere.
+pub const CUR: u8 = b'*';
+
 /// What a replica knows of one mail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mail {
     /// Its base name without what belongs to one folder (`,U=`, `,FMD5=`); bytes, not text.
     pub base: Vec<u8>,
-    /// Letters that were ever set: how often each was toggled. Odd is set.
+    /// Letters that were ever set, [`CUR`] among them: how often each was toggled. Odd is set.
     pub flags: BTreeMap<u8, u32>,
+    /// When it was delivered, in seconds since 1970: IMAP's INTERNALDATE, the mtime of its file. 0 if nobody has said.
+    pub delivered: u64,
     /// The folders that it is in, and the adds that put it there. Never an empty set.
     pub places: BTreeMap<FolderId, BTreeSet<Dot>>,
 }

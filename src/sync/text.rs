@@ -5,14 +5,14 @@
 //! | `format` | `maildex-sync 1`, `root` and the id of the mail root, `hash sha256-128` |
 //! | `vv` | replica, counter: the version vector |
 //! | `m/<aa>/<guid>` | the mail, byte for byte; copies share it |
-//! | `s/<aa>` | a mail a line, of all guids that begin with aa: guid, places, flags, base name |
+//! | `s/<aa>` | a mail a line, of all guids that begin with aa: guid, places, flags, time of delivery, base name |
 //! | `f/<folder>/head` | UIDVALIDITY, UIDNEXT, dots, path of the folder |
 //! | `f/<folder>/uid/<uid / 4096>` | UID, guid; live ones only |
 //! | `log/<replica>/<n>` | what has changed since `s/` and `f/` were written, see `sync/log.rs` |
 //!
 //! A file is lines, each ended by a line feed; fields are separated by a tab; lines are sorted, each once. Places are
-//! `folder:dots,folder:dots`, dots `replica.counter+replica.counter`, flags each letter and its count, as `S1T2`. In base names and
-//! paths every byte but the printable ones of ASCII is `\xNN`, a backslash `\\`.
+//! `folder:dots,folder:dots`, dots `replica.counter+replica.counter`, flags each letter and its count, as `*1S1T2`, where `*` is
+//! being in `cur/`; times are seconds since 1970. In base names and paths every byte but the printable ones of ASCII is `\xNN`, a backslash `\\`.
 //!
 //! All of it may come from a replica that is not to be trusted. What is read here is checked line by line; what can only
 //! be seen in the whole is checked by [`check`].
@@ -22,7 +22,7 @@ use std::fmt::{self, Display};
 use std::io::Write;
 
 use super::id;
-use super::state::{Dot, Folder, FolderId, Guid, Mail, ReplicaId, State};
+use super::state::{CUR, Dot, Folder, FolderId, Guid, Mail, ReplicaId, State};
 use crate::maildir::name::base_of;
 use crate::uidlist::excerpt;
 use crate::uidlist::tsv::{unescaped, write_escaped};
@@ -209,17 +209,18 @@ pub(super) fn print_mail(text: &mut Vec<u8>, guid: Guid, mail: &Mail) {
     }
     text.push(b'\t');
     print_flags(text, &mail.flags);
-    text.push(b'\t');
+    put(text, format_args!("\t{}\t", mail.delivered));
     escape(text, &mail.base);
 }
 
 /// Parses what [`print_mail`] printed.
 pub(super) fn parse_mail(line: &[u8]) -> Result<(Guid, Mail), Bad> {
     let fields: Vec<&[u8]> = line.split(|&byte| byte == b'\t').collect();
-    let &[guid, places, flags, base] = &fields[..] else {
-        return Err((excerpt(line), "guid, places, flags and base name, separated by tabs".into()));
+    let &[guid, places, flags, delivered, base] = &fields[..] else {
+        return Err((excerpt(line), "guid, places, flags, time and base name, separated by tabs".into()));
     };
-    let mut mail = Mail { base: name(base)?, flags: parse_flags(flags)?, places: BTreeMap::new() };
+    let mut mail = Mail { base: name(base)?, flags: parse_flags(flags)?, ..Mail::default() };
+    mail.delivered = number(delivered).ok_or_else(|| (excerpt(delivered), "seconds since 1970".into()))?;
     if let Some(trouble) = base_trouble(&mail.base) {
         return Err((excerpt(base), format!("the name of a mail; {trouble}")));
     }
@@ -249,7 +250,7 @@ pub(super) fn parse_flags(text: &[u8]) -> Result<BTreeMap<u8, u32>, Bad> {
         let digits = counted.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let count = number(&counted[..digits]).and_then(|count| u32::try_from(count).ok());
         let rises = flags.last_key_value().is_none_or(|(last, _)| last < letter);
-        if !letter.is_ascii_alphabetic() || !rises {
+        if !(letter.is_ascii_alphabetic() || *letter == CUR) || !rises {
             return Err(bad());
         }
         flags.insert(*letter, count.filter(|&count| count > 0).ok_or_else(bad)?);

@@ -1,5 +1,6 @@
 //! Mail that another replica has removed, kept for a while: outside the mail root, in files that a person can read without
-//! maildex. `GUID.mail` is the mail, `GUID.from` says in one line which folder and file name it had.
+//! maildex. `GUID.mail` is the mail, with its time of delivery; `GUID.from` says which folder and file name it had, and is as old
+//! as the removal.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -33,6 +34,8 @@ pub struct Trashed {
     pub name: Vec<u8>,
     /// When it was removed here.
     pub removed: SystemTime,
+    /// When it was delivered.
+    pub delivered: SystemTime,
 }
 
 impl Trash {
@@ -56,11 +59,15 @@ impl Trash {
         })?;
         fs::create_dir_all(&self.path).map_err(failed("cannot create", self.path.clone()))?;
         let from = [folder, b"\n", name, b"\n"].concat();
+        let delivered = file.metadata().and_then(|meta| meta.modified()).ok();
         for (kind, contents) in [("from", &mut &*from as &mut dyn io::Read), ("mail", &mut file)] {
             let path = self.file(guid, kind);
             let written = File::create(&path).and_then(|mut out| {
                 io::copy(contents, &mut out)?;
                 out.flush()?;
+                if let Some(delivered) = delivered.filter(|_| kind == "mail") {
+                    out.set_modified(delivered)?;
+                }
                 out.sync_all()
             });
             written.map_err(failed("cannot write", path))?;
@@ -82,11 +89,12 @@ impl Trash {
             let name = entry.file_name();
             let guid = name.as_bytes().strip_suffix(b".mail").and_then(Guid::parse);
             let (Some(guid), Ok(meta)) = (guid, entry.metadata()) else { continue };
+            let delivered = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let removed = fs::metadata(self.file(guid, "from")).and_then(|meta| meta.modified()).unwrap_or(delivered);
             let from = fs::read(self.file(guid, "from")).unwrap_or_default();
             let mut lines = from.strip_suffix(b"\n").unwrap_or(&from).splitn(2, |&b| b == b'\n');
             let (folder, name) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-            let removed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            trashed.push(Trashed { guid, folder: folder.to_vec(), name: name.to_vec(), removed });
+            trashed.push(Trashed { guid, folder: folder.to_vec(), name: name.to_vec(), removed, delivered });
         }
         trashed.sort_by_key(|trashed| (trashed.removed, trashed.guid));
         Ok(trashed)

@@ -27,7 +27,8 @@ Examples:
 ///
 /// Fetches what they have told, takes up what happened here since the last run, joins both, does in the folders what came of
 /// it, and tells the others. Nothing is asked: a flag that was set anywhere is set, mail that was removed is removed unless
-/// somebody flagged it meanwhile, and mail that was moved to two folders is in both. Each number that had to die is told.
+/// somebody flagged it meanwhile, and mail that was moved to two folders is in both. Mail keeps its time of delivery, and is new
+/// on every machine until a mail reader has seen on one of them that it came. Each number that had to die is told.
 ///
 /// Mail that others have removed is kept for 30 days, see sync undelete. Where more than 20 mails and more than half of a
 /// folder are to go at once nothing goes without --accept-removals; the exit status is 4 then.

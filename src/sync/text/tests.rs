@@ -27,7 +27,8 @@ fn sample(seed: u8) -> State {
         let bases: [&[u8]; 3] = [b"1.a,S=5", b"odd \xc3\xa4\\x\t\n", b"-x"];
         let flags = [(b'S', 1 + u32::from(seed % 4)), (b'a', u32::MAX), (b'T', 2)];
         let flags = flags.into_iter().take(usize::from((n ^ seed) % 4)).collect();
-        let mut mail = Mail { base: bases[usize::from(n % 3)].to_vec(), flags, places: BTreeMap::new() };
+        let mut mail = Mail { base: bases[usize::from(n % 3)].to_vec(), flags, ..Mail::default() };
+        mail.delivered = u64::from(n % 3) << 33;
         for (at, (id, folder)) in state.folders.iter_mut().enumerate() {
             if (usize::from(n) + at) % 3 == 0 || at == 1 {
                 mail.places.insert(*id, dots(n ^ seed));

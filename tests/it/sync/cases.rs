@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::replica::Replica;
 use crate::mailbox::{long, mail};
@@ -273,13 +274,126 @@ fn folders_are_made_renamed_and_removed() {
     assert_eq!(a.look(".Lists.maildex"), b.look(".Lists.maildex"));
 }
 
+/// When a mail was delivered, in seconds since 1970, as its file says.
+fn delivered(replica: &Replica, folder: &str, base: &str) -> u64 {
+    let meta = fs::metadata(replica.file(folder, base)).expect("it is there");
+    meta.modified().expect("mtime").duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
 #[test]
-fn times_of_delivery_follow_as_far_as_a_name_tells_them() {
+fn the_time_of_delivery_goes_with_a_mail_and_comes_back_with_it() {
     let (replicas, _hub) = two();
-    replicas[0].mailbox.deliver("new/1600000000.x.host", mail("old"));
-    replicas[0].sync();
-    replicas[1].sync();
-    let meta = fs::metadata(replicas[1].file("", "1600000000.x.host")).expect("it came");
-    let modified = meta.modified().expect("mtime").duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    assert_eq!(modified.as_secs(), 1_600_000_000);
+    let [a, b] = [&replicas[0], &replicas[1]];
+    // As of what was fetched from elsewhere: the name says nothing of it.
+    a.mailbox.deliver("new/1600000000.x.host", mail("old"));
+    let file = fs::File::options().write(true).open(a.file("", "1600000000.x.host")).expect("open");
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(1_234_567_890)).expect("set its time");
+    a.sync();
+    b.sync();
+    assert_eq!(delivered(b, "", "1600000000.x.host"), 1_234_567_890);
+    rename(a, "new/1600000000.x.host", "archive/cur/1600000000.x.host:2,S");
+    a.sync();
+    b.sync();
+    assert_eq!(delivered(b, "archive", "1600000000.x.host"), 1_234_567_890);
+    a.mailbox.remove("archive/cur/1600000000.x.host:2,S");
+    a.sync();
+    b.sync();
+    b.mailbox.run(["sync", "undelete", "1600000000.x.host"]).ok();
+    b.sync();
+    a.sync();
+    assert_eq!(delivered(a, "archive", "1600000000.x.host"), 1_234_567_890);
+}
+
+#[test]
+fn new_mail_is_new_everywhere_until_somebody_has_seen_that_it_came() {
+    let (replicas, _hub) = two();
+    let [a, b] = [&replicas[0], &replicas[1]];
+    let has = |replica: &Replica, names: [&str; 2]| {
+        let found: Vec<_> = ["1.new", "2.new"].map(|base| replica.file("", base)).into();
+        assert_eq!(found, names.map(|name| replica.mailbox.file(name)));
+    };
+    for n in ["1.new", "2.new"] {
+        a.mailbox.deliver(format!("new/{n}"), mail(n));
+    }
+    a.sync();
+    b.sync();
+    has(b, ["new/1.new", "new/2.new"]);
+    // A mail reader takes up one of them, and reads nothing.
+    rename(b, "new/1.new", "cur/1.new:2,");
+    b.sync();
+    a.sync();
+    has(a, ["cur/1.new:2,", "new/2.new"]);
+    // Marked as new again: here, and for who comes later.
+    rename(a, "cur/1.new:2,", "new/1.new");
+    for replica in [a, b, a, b] {
+        replica.sync();
+    }
+    has(a, ["new/1.new", "new/2.new"]);
+    has(b, ["cur/1.new:2,", "new/2.new"]);
+    let c = Replica::new();
+    for sub in ["cur", "new", "tmp"] {
+        fs::remove_dir(c.mailbox.file(sub)).expect("an empty root");
+    }
+    c.meets(Some(b));
+    c.sync();
+    has(&c, ["new/1.new", "new/2.new"]);
+    assert!(c.file("", "1.host").ends_with("cur/1.host:2,"), "{:?}", c.files(""));
+}
+
+#[test]
+fn an_index_that_was_lost_gets_its_numbers_back_and_none_is_given_out_twice() {
+    for loses in [0, 1] {
+        let (mut replicas, _hub) = two();
+        let before: Vec<_> = replicas.iter_mut().map(|replica| replica.look("")).collect();
+        let validity = |replica: &Replica| {
+            let text = replica.mailbox.run(["uids", "export"]).ok().text();
+            text.lines().next().and_then(|line| line.split('\t').nth(1)).map(str::to_string)
+        };
+        let known = validity(&replicas[0]);
+        // It has shown 3 to somebody, and nobody was told.
+        replicas[loses].mailbox.deliver("new/3.gone", mail("gone"));
+        assert_eq!(replicas[loses].look("").0, 4);
+        replicas[loses].mailbox.remove("new/3.gone");
+        replicas[loses].mailbox.deliver("new/4.new", mail("new"));
+        for name in replicas[loses].mailbox.own_files().into_keys() {
+            replicas[loses].mailbox.remove(name);
+        }
+        replicas[loses].mailbox.run(["build"]).ok();
+        assert_ne!(validity(&replicas[loses]), known);
+        for at in [loses, 1 - loses, loses, 1 - loses] {
+            let told = replicas[at].sync().errors();
+            assert_eq!(told.contains("UIDVALIDITY"), at == loses && !told.is_empty(), "{told}");
+        }
+        for replica in &replicas {
+            assert_eq!(validity(replica), known);
+        }
+        let after: Vec<_> = replicas.iter_mut().map(|replica| replica.look("")).collect();
+        assert_eq!(after[0], after[1]);
+        for (uid, shown) in &before[0].1 {
+            assert_eq!(after[0].1.get(uid), Some(shown));
+        }
+        let (new, (base, _)) = after[0].1.last_key_value().expect("mail");
+        assert!(*new > 1000 && base == "4.new", "{after:?}: 3 to 1000000 may have been shown");
+        replicas[loses].mailbox.run(["check"]).ok();
+    }
+}
+
+#[test]
+fn a_folder_that_was_removed_and_made_anew_is_another_one() {
+    let (mut replicas, _hub) = two();
+    let [a, b] = &mut replicas[..] else { unreachable!("two were made") };
+    a.mailbox.deliver("archive/cur/1.old:2,", mail("old"));
+    a.sync();
+    b.sync();
+    fs::remove_dir_all(a.mailbox.file("archive")).expect("remove the folder");
+    a.sync();
+    b.sync();
+    assert!(!b.mailbox.file("archive").exists());
+    make(b, "archive");
+    b.mailbox.deliver("archive/new/2.new", mail("new"));
+    b.sync();
+    a.sync();
+    let header = |replica: &Replica| replica.on("archive", &["uids", "export"]).ok().text();
+    assert_eq!(header(a), header(b));
+    assert_eq!(a.files("archive"), files(&[("2.new", "")]));
 }
