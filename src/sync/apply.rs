@@ -4,7 +4,7 @@
 //! First mail comes, under the numbers that the state gives it; then mail goes. So of mail that moves there is one at any
 //! time. Each step looks whether it was done already: a run that is killed is completed by the next one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -82,26 +82,30 @@ pub(super) struct Apply<'a> {
 impl Apply<'_> {
     /// Applies the state. What fails in one folder does not stop the others.
     pub fn run(mut self) -> Applied {
-        let mut places: BTreeMap<FolderId, BTreeSet<Guid>> = BTreeMap::new();
+        // Of each folder, in order.
+        let mut places: BTreeMap<FolderId, Vec<Guid>> = BTreeMap::new();
         for (guid, mail) in &self.state.mails {
             for folder in mail.places.keys() {
-                places.entry(*folder).or_default().insert(*guid);
+                places.entry(*folder).or_default().push(*guid);
             }
         }
+        let wanted = |id: &FolderId| places.get(id).map_or(&[][..], |guids| guids);
         let is_there = |id: &FolderId| {
             places.contains_key(id) || self.state.folders.get(id).is_some_and(|folder| !folder.dots.is_empty())
         };
         let (there, gone): (Vec<_>, Vec<_>) = self.state.folders.keys().copied().partition(is_there);
-        let known = || self.folders.values().flat_map(|folder| folder.mails.values());
-        let (lost, of) = (known().filter(|known| self.is_lost(known)).count(), known().count());
+        // Most folders are as they should be.
+        let (filled, there): (Vec<_>, Vec<_>) = there.into_iter().partition(|id| self.is_filled(*id, wanted(id)));
+        let others = self.folders.iter().filter(|(id, _)| filled.binary_search(id).is_err());
+        let lost = others.flat_map(|(_, folder)| folder.mails.values()).filter(|known| self.is_lost(known)).count();
+        let of = self.folders.values().map(|folder| folder.mails.len()).sum();
         self.all_held = self.is_too_much(lost, of);
-        let nothing = BTreeSet::new();
         for id in &there {
-            let done = self.make(*id).and_then(|()| self.fill(*id, places.get(id).unwrap_or(&nothing)));
+            let done = self.make(*id).and_then(|()| self.fill(*id, wanted(id)));
             self.done.failed.extend(done.err());
         }
         for id in there.iter().chain(&gone) {
-            let done = self.expunge(*id, places.get(id).unwrap_or(&nothing));
+            let done = self.expunge(*id, wanted(id));
             self.done.failed.extend(done.err());
         }
         // The innermost first.
@@ -153,8 +157,22 @@ impl Apply<'_> {
         Ok(())
     }
 
+    /// Whether a folder is as it should be, as far as that can be seen without a table.
+    fn is_filled(&self, id: FolderId, wanted: &[Guid]) -> bool {
+        let (Some(here), there) = (self.folders.get(&id), &self.state.folders[&id]) else { return false };
+        let known = || here.mails.iter().filter_map(|(uid, known)| Some((*uid, known.guid?, known.shown)));
+        let is_as_told = |guid: &Guid, shown: Shown| {
+            self.state.mails.get(guid).is_some_and(|mail| Shown::of_mail(mail).is_done_by(shown))
+        };
+        self.manner.numbering == Numbering::Eager
+            && (here.uid_validity, here.uid_next) == (there.uid_validity, u64::from(there.uid_next))
+            && wanted.len() == there.uids.len()
+            && known().map(|(uid, guid, _)| (uid, guid)).eq(there.uids.iter().map(|(uid, guid)| (*uid, *guid)))
+            && known().all(|(_, guid, shown)| is_as_told(&guid, shown))
+    }
+
     /// Flags, mail that comes, and numbers.
-    fn fill(&mut self, id: FolderId, wanted: &BTreeSet<Guid>) -> Result<()> {
+    fn fill(&mut self, id: FolderId, wanted: &[Guid]) -> Result<()> {
         let path = self.path(id);
         if !path.is_dir() {
             return Ok(()); // held back by the guard
@@ -177,8 +195,8 @@ impl Apply<'_> {
                 continue;
             };
             let (was, is) = (here.mails[&uid].shown, Shown::of_mail(mail));
-            let to_cur = is.cur && !was.cur;
-            if was.flags != is.flags || to_cur {
+            if !is.is_done_by(was) {
+                let to_cur = is.cur && !was.cur;
                 let uid = Uid::new(uid).expect("a UID that an index gave out");
                 let change = FlagChange::of(is.flags.without(was.flags), was.flags.without(is.flags));
                 edits.push(Edit { uid, change, to_cur });
@@ -211,7 +229,7 @@ impl Apply<'_> {
             rename(&folder, edits, ("sync", self.manner.wait), &mut |o| told(path, o), self.progress, &mut outcome);
         let here = self.folders.get_mut(&id).expect("the folder that is filled");
         for renamed in outcome.messages {
-            let known = here.mails.get_mut(&renamed.uid.get()).expect("a mail that was to be changed");
+            let known = here.mails_mut().get_mut(&renamed.uid.get()).expect("a mail that was to be changed");
             if let Some(mail) = known.guid.and_then(|guid| self.state.mails.get(&guid)) {
                 let is = Shown::of_mail(mail);
                 known.shown = Shown { cur: is.cur || known.shown.cur, ..is };
@@ -234,24 +252,24 @@ impl Apply<'_> {
         let here = self.folders.get_mut(&id).expect("the folder that is looked at");
         (here.index, here.uid_validity) = (identity.id, identity.uid_validity);
         here.uid_next = u64::from(last.max(snapshot.last_uid()?.map_or(0, Uid::get))) + 1;
-        let (mut seen, mut is_same) = (0, true);
+        let mut known = here.mails.iter();
+        let mut is_same = true;
         for slot in snapshot.slots() {
             let status = slot.status()?;
-            if !status.has(Status::EXPUNGED) {
-                let known = here.mails.get(&slot.uid()?.get());
-                is_same &= known.is_some_and(|known| known.shown == Shown::of(status));
-                seen += 1;
+            if is_same && !status.has(Status::EXPUNGED) {
+                let uid = slot.uid()?.get();
+                is_same = known.next().is_some_and(|(known, mail)| *known == uid && mail.shown == Shown::of(status));
             }
         }
-        let is_same = is_same && seen == here.mails.len();
+        let is_same = is_same && known.next().is_none();
         here.counter = if is_same { snapshot.counter() } else { 0 };
         Ok(())
     }
 
     /// Mail that others have removed.
-    fn expunge(&mut self, id: FolderId, wanted: &BTreeSet<Guid>) -> Result<()> {
+    fn expunge(&mut self, id: FolderId, wanted: &[Guid]) -> Result<()> {
         let Some(here) = self.folders.get(&id) else { return Ok(()) };
-        let is_away = |known: &Known| known.guid.is_some_and(|guid| !wanted.contains(&guid));
+        let is_away = |known: &Known| known.guid.is_some_and(|guid| wanted.binary_search(&guid).is_err());
         let away: Vec<(u32, Known)> =
             here.mails.iter().filter(|(_, known)| is_away(known)).map(|(uid, known)| (*uid, *known)).collect();
         let path = self.path(id);
@@ -314,7 +332,7 @@ impl Apply<'_> {
         lock.release()?;
         let here = self.folders.get_mut(&id).expect("it was just there");
         for uid in dealt_with {
-            here.mails.remove(&uid);
+            here.mails_mut().remove(&uid);
         }
         self.look_again(id)
     }
@@ -373,7 +391,7 @@ impl Apply<'_> {
         for (guid, base) in wanted {
             if let Some(slot) = by_base.find(&base, &snapshot, &mut entries)? {
                 let (uid, size) = (slot.uid()?.get(), entries.read(&slot)?.size);
-                let shown = self.state.mails.get(&guid).map(Shown::of_mail).unwrap_or_default();
+                let shown = self.state.mails.get(&guid).map(|mail| Shown::of_mail(mail)).unwrap_or_default();
                 found.push((uid, Known { guid: Some(guid), size, shown }));
             }
         }

@@ -11,6 +11,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
@@ -177,19 +178,19 @@ impl Apply<'_> {
                 there.uid_validity,
             ));
             // Mail that stays here is met again as new.
-            here.mails.clear();
+            here.mails = Arc::default();
         }
         for (arrival, _) in &bases {
             let Some((uid, known)) = uids.get(&arrival.guid) else { continue };
             let mut known = *known;
             if let Source::Here(old) = arrival.source {
                 // What its name said is still what is known.
-                known.shown = here.mails.remove(&old).map_or(known.shown, |before| before.shown);
+                known.shown = here.mails_mut().remove(&old).map_or(known.shown, |before| before.shown);
                 if old != *uid && numbers != Numbers::Anew {
                     self.done.renumbered.push((id, arrival.guid, old, *uid));
                 }
             }
-            here.mails.insert(*uid, known);
+            here.mails_mut().insert(*uid, known);
         }
         Ok(true)
     }
@@ -232,11 +233,18 @@ impl Placing<'_> {
     /// that here, one that follows from what the mail is.
     fn name(&mut self, folder: &Folder, arrivals: &[Arrival]) -> Result<()> {
         let maildir = folder.maildir();
-        let mut taken: HashMap<Vec<u8>, (Sub, Vec<u8>)> = HashMap::new();
-        if arrivals.iter().any(|arrival| arrival.source == Source::Away) {
+        let mut taken: HashMap<&[u8], (Sub, Vec<u8>)> = HashMap::new();
+        let away = || arrivals.iter().filter(|arrival| arrival.source == Source::Away).map(|arrival| arrival.guid);
+        let others: HashMap<Guid, Vec<u8>> = away().map(|guid| (guid, self.other_base(guid))).collect();
+        let state = self.state;
+        let wanted: HashSet<&[u8]> =
+            away().map(|guid| &*state.mails[&guid].base).chain(others.values().map(|base| &**base)).collect();
+        if !wanted.is_empty() {
             for sub in Sub::ALL {
                 for listed in Listing::read(&maildir.sub(sub)?)?.iter() {
-                    taken.insert(base_of(listed.name).to_vec(), (sub, listed.name.to_vec()));
+                    if let Some(base) = wanted.get(base_of(listed.name)) {
+                        taken.insert(base, (sub, listed.name.to_vec()));
+                    }
                 }
             }
         }
@@ -258,18 +266,20 @@ impl Placing<'_> {
                         // By a run that was killed, or by another program.
                         Some((sub, name)) => self.is_it(maildir, *sub, name, arrival.guid),
                     };
-                    if free(base) {
-                        base.clone()
-                    } else {
-                        [stem(base), b".", &arrival.guid.to_string().as_bytes()[..16], &own_fields(base)].concat()
-                    }
+                    if free(base) { base.clone() } else { others[&arrival.guid].clone() }
                 }
             };
-            let source = if taken.contains_key(&base) { Source::Here(0) } else { arrival.source };
+            let source = if taken.contains_key(&*base) { Source::Here(0) } else { arrival.source };
             let source = if arrival.source == Source::Away { source } else { arrival.source };
             self.bases.push((Arrival { source, ..*arrival }, base));
         }
         Ok(())
+    }
+
+    /// The base name that a mail gets where another one has its own.
+    fn other_base(&self, guid: Guid) -> Vec<u8> {
+        let base = &self.state.mails[&guid].base;
+        [stem(base), b".", &guid.to_string().as_bytes()[..16], &own_fields(base)].concat()
     }
 
     /// Whether a file is a mail that the state knows.
@@ -363,7 +373,7 @@ impl Placing<'_> {
             Some((id, folder)) if id == other => folder,
             _ => Folder::open_with(&path, self.setting)?,
         };
-        let maildir = std::sync::Arc::clone(folder.maildir());
+        let maildir = Arc::clone(folder.maildir());
         let mut found = None;
         let snapshot = folder.complete_index()?.snapshot()?;
         if let Some(slot) = Uid::new(uid).map(|uid| snapshot.find_uid(uid)).transpose()?.flatten() {

@@ -3,6 +3,7 @@
 //! A change that changes nothing takes none, so a run with nothing to do leaves the state as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::join::earlier;
 use super::state::{Dot, Folder, FolderId, Guid, Mail, ReplicaId, State};
@@ -13,14 +14,14 @@ impl State {
     pub fn add(&mut self, me: ReplicaId, folder: FolderId, guid: Guid, base: &[u8]) {
         debug_assert!(self.folders.contains_key(&folder), "a folder is made before mail is in it");
         let dot = self.next_dot(me);
-        let mail = self.mails.entry(guid).or_insert_with(|| Mail { base: base.to_vec(), ..Mail::default() });
-        mail.places.insert(folder, BTreeSet::from([dot]));
+        let mail = self.mails.entry(guid).or_insert_with(|| Arc::new(Mail { base: base.to_vec(), ..Mail::default() }));
+        Arc::make_mut(mail).places.insert(folder, BTreeSet::from([dot]));
     }
 
     /// When a mail was delivered; of two times the earlier one counts.
     pub fn was_delivered(&mut self, guid: Guid, seconds: u64) {
         if let Some(mail) = self.mails.get_mut(&guid) {
-            mail.delivered = earlier(mail.delivered, seconds);
+            Arc::make_mut(mail).delivered = earlier(mail.delivered, seconds);
         }
     }
 
@@ -30,7 +31,9 @@ impl State {
         let mut removed = 0;
         for guid in guids {
             let Some(mail) = self.mails.get_mut(guid) else { continue };
-            if mail.places.remove(&folder).is_some() {
+            if mail.places.contains_key(&folder) {
+                let mail = Arc::make_mut(mail);
+                mail.places.remove(&folder);
                 removed += 1;
                 if mail.places.is_empty() {
                     self.mails.remove(guid);
@@ -66,6 +69,7 @@ impl State {
         let known: BTreeSet<u8> = mail.flags.keys().chain(letters).copied().collect();
         let differ: Vec<u8> =
             known.into_iter().filter(|letter| mail.has(*letter) != letters.contains(letter)).collect();
+        let mail = Arc::make_mut(mail);
         for &letter in &differ {
             // Past the last number nothing more could be said of this flag; nobody toggles one so often.
             let count = mail.flags.entry(letter).or_default();
@@ -93,7 +97,7 @@ impl State {
             return false;
         }
         let dot = self.next_dot(me);
-        let place = self.mails.get_mut(&guid).and_then(|mail| mail.places.get_mut(&folder));
+        let place = self.mails.get_mut(&guid).and_then(|mail| Arc::make_mut(mail).places.get_mut(&folder));
         *place.expect("it is there, as was just seen") = BTreeSet::from([dot]);
         true
     }
@@ -128,7 +132,13 @@ impl State {
         if !self.has_folder(folder) {
             return false;
         }
-        self.mails.retain(|_, mail| mail.places.remove(&folder).is_none() || !mail.places.is_empty());
+        self.mails.retain(|_, mail| {
+            !mail.places.contains_key(&folder) || {
+                let mail = Arc::make_mut(mail);
+                mail.places.remove(&folder);
+                !mail.places.is_empty()
+            }
+        });
         if let Some(folder) = self.folders.get_mut(&folder) {
             folder.dots.clear();
             folder.uids.clear();
@@ -168,7 +178,7 @@ impl State {
     /// The mail in a folder.
     pub fn mail_in(&self, folder: FolderId) -> impl Iterator<Item = (Guid, &Mail)> {
         let mails = self.mails.iter().filter(move |(_, mail)| mail.places.contains_key(&folder));
-        mails.map(|(guid, mail)| (*guid, mail))
+        mails.map(|(guid, mail)| (*guid, &**mail))
     }
 
     /// Whether a dot is in here, or was and has been dropped.

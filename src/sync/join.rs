@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
 
 use super::state::{Dot, Folder, FolderId, Guid, Mail, State};
 use crate::error::{Error, Result};
@@ -79,7 +80,7 @@ impl State {
             let places = match (ours, theirs) {
                 // As most of them are.
                 (Some(ours), Some(theirs)) if ours == theirs => {
-                    mails.insert(*guid, ours.clone());
+                    mails.insert(*guid, Arc::clone(ours));
                     continue;
                 }
                 (Some(ours), Some(theirs)) => self.join_places(other, ours, theirs),
@@ -152,8 +153,13 @@ impl State {
     }
 }
 
-fn join_mail(ours: Option<&Mail>, theirs: Option<&Mail>, places: BTreeMap<FolderId, BTreeSet<Dot>>) -> Mail {
-    match (ours, theirs) {
+fn join_mail(
+    ours: Option<&Arc<Mail>>,
+    theirs: Option<&Arc<Mail>>,
+    places: BTreeMap<FolderId, BTreeSet<Dot>>,
+) -> Arc<Mail> {
+    Arc::new(match (ours, theirs) {
+        (Some(mail), None) | (None, Some(mail)) if mail.places == places => return Arc::clone(mail),
         (Some(ours), Some(theirs)) => Mail {
             base: (&ours.base).min(&theirs.base).clone(),
             flags: union(&ours.flags, &theirs.flags, |a, b| *a.max(b)),
@@ -161,10 +167,10 @@ fn join_mail(ours: Option<&Mail>, theirs: Option<&Mail>, places: BTreeMap<Folder
             places,
         },
         (Some(mail), None) | (None, Some(mail)) => {
-            Mail { base: mail.base.clone(), flags: mail.flags.clone(), places, ..*mail }
+            Mail { base: mail.base.clone(), flags: mail.flags.clone(), delivered: mail.delivered, places }
         }
         (None, None) => Mail { places, ..Mail::default() },
-    }
+    })
 }
 
 /// Of two times the earlier; 0 is not known.
@@ -179,7 +185,7 @@ fn join_folder(
     ours: Option<&Folder>,
     theirs: Option<&Folder>,
     dots: BTreeSet<Dot>,
-    mails: &BTreeMap<Guid, Mail>,
+    mails: &BTreeMap<Guid, Arc<Mail>>,
 ) -> Option<Folder> {
     let is_here = |guid: &Guid| mails.get(guid).is_some_and(|mail| mail.places.contains_key(&id));
     let live = |folder: &Folder, from: u32| -> BTreeMap<u32, Guid> {
@@ -199,8 +205,8 @@ fn join_folder(
         Ordering::Equal if ours.uid_next >= theirs.uid_next => (ours, theirs),
         Ordering::Equal => (theirs, ours),
     };
-    let both = low.uids.iter().filter(|(uid, guid)| high.uids.get(uid) == Some(guid) && is_here(guid));
-    let mut uids: BTreeMap<u32, Guid> = both.map(|(uid, guid)| (*uid, *guid)).collect();
+    let both = pairs(&low.uids, &high.uids).filter_map(|(uid, low, high)| Some((*uid, *low.filter(|_| low == high)?)));
+    let mut uids: BTreeMap<u32, Guid> = both.filter(|(_, guid)| is_here(guid)).collect();
     uids.append(&mut live(high, low.uid_next));
     Some(Folder { name, dots, uid_validity: high.uid_validity, uid_next: high.uid_next, uids })
 }
@@ -225,8 +231,9 @@ fn burnt(ours: &State, theirs: &State, joined: &State) -> Vec<Burnt> {
         let mut numbers: Option<HashMap<Guid, u32>> = None;
         for (side, other, is_ours) in [(ours, theirs, true), (theirs, ours, false)] {
             let Some(before) = side.folders.get(id) else { continue };
-            let lost = before.uids.iter().filter(|(uid, guid)| folder.uids.get(uid) != Some(guid) && is_here(guid));
-            for (&old, &guid) in lost {
+            let changed = pairs(&before.uids, &folder.uids).filter(|(_, before, now)| before != now);
+            let lost = changed.filter_map(|(uid, before, _)| Some((*uid, *before?)));
+            for (old, guid) in lost.filter(|(_, guid)| is_here(guid)) {
                 let numbers =
                     numbers.get_or_insert_with(|| folder.uids.iter().map(|(uid, guid)| (*guid, *uid)).collect());
                 let other = other.folders.get(id);

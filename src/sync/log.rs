@@ -12,6 +12,7 @@
 //! Lines are applied in their order. `f/` and `s/` are written anew when there are more than [`LOG_MAX`] bytes of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::join::pairs;
 use super::state::{Folder, State};
@@ -103,7 +104,7 @@ pub fn apply(file: &str, text: &[u8], state: &mut State) -> Result<(), BadFile> 
             }
             b"mail" => {
                 let (guid, mail) = parse_mail(rest)?;
-                state.mails.insert(guid, mail);
+                state.mails.insert(guid, Arc::new(mail));
                 if state.mails.len() > MAILS_MAX {
                     return Err((format!("more than {MAILS_MAX} mails"), "fewer".into()));
                 }
@@ -111,7 +112,7 @@ pub fn apply(file: &str, text: &[u8], state: &mut State) -> Result<(), BadFile> 
             b"flag" => {
                 let (name, flags) = two(rest, "a guid, a tab, and flags")?;
                 let mail = state.mails.get_mut(&guid(name)?).ok_or_else(|| unknown(name, "a mail that is known"))?;
-                mail.flags = parse_flags(flags)?;
+                Arc::make_mut(mail).flags = parse_flags(flags)?;
             }
             b"dead" => {
                 let (id, number) = two(rest, "a folder, a tab, and a UID")?;

@@ -96,7 +96,7 @@ impl Pair {
         }
         if loser == self.ours {
             for folder in folders.values_mut() {
-                for known in folder.mails.values_mut().filter(|known| known.guid == Some(loser)) {
+                for known in folder.mails_mut().values_mut().filter(|known| known.guid == Some(loser)) {
                     known.guid = Some(winner);
                 }
             }

@@ -230,8 +230,18 @@ impl Repository {
 
     /// Packs what has piled up, if it is much, and waits for that.
     pub fn tidy(&self) -> Result<()> {
+        if !self.has_piled_up() {
+            return Ok(());
+        }
         let gc = ["-c", "gc.auto=4000", "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"];
         self.git.run("git gc", gc, b"").map(drop)
+    }
+
+    /// What `git gc --auto` looks at: objects in one of 256 directories, and packs. Most of the time there is not much, and
+    /// git need not be asked.
+    fn has_piled_up(&self) -> bool {
+        let count = |dir| std::fs::read_dir(self.path().join(dir)).into_iter().flatten().count();
+        count("objects/17") > 4000 / 256 || count("objects/pack") > 2 * 50
     }
 
     /// Lets nobody push what this replica alone writes.

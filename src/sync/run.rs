@@ -18,6 +18,7 @@ use crate::sync::join::{Burnt, Why, merge};
 use crate::sync::local::Local;
 use crate::sync::meet::{SameContent, decide, meet};
 use crate::sync::peer;
+use crate::sync::remote::Remote;
 use crate::sync::replica::Replica;
 use crate::sync::repository::{Peer, Tip};
 use crate::sync::scan::{Held, Manner, Scan, Scanner, folder_name};
@@ -129,20 +130,30 @@ pub fn run(
         Some(head) => peers.is_empty() && !head.pending && is_unchanged(&replica.root, plan, head)?,
         None => false,
     };
-    if !is_idle {
+    let worked = if is_idle {
+        None
+    } else {
         let tip = own.map(|commit| repository.read(commit)).transpose()?;
         let local = Local::read(&dir, &commit)?.unwrap_or_default();
-        Run { replica, plan, told, progress, outcome: &mut outcome, tip, local }.work(peers)?;
-    }
+        let mut run = Run { replica, plan, told: &mut *told, progress, outcome: &mut outcome, tip, local };
+        run.work(peers)?;
+        Some((run.tip, run.local))
+    };
     if !plan.pull_only {
-        let own = repository.own(replica.id)?.map(|commit| commit.to_string()).unwrap_or_default();
-        let head = if is_idle { head } else { Local::read_head(&dir, &own)? };
-        let behind: Vec<_> = remotes
-            .iter()
-            .filter(|remote| head.as_ref().is_none_or(|head| head.pushed.get(&remote.name) != Some(&own)))
-            .collect();
+        let (own, worked) = match worked {
+            Some((tip, local)) => (tip.map(|tip| tip.commit.to_string()).unwrap_or_default(), Some(local)),
+            None => (commit, None),
+        };
+        let has_it = |remote: &&Remote| {
+            let known = worked.as_ref().or(head.as_ref());
+            known.is_some_and(|known| known.pushed.get(&remote.name) == Some(&own))
+        };
+        let behind: Vec<_> = remotes.iter().filter(|remote| !has_it(remote)).collect();
         if !behind.is_empty() && !own.is_empty() {
-            let mut local = Local::read(&dir, &own)?.unwrap_or_default();
+            let mut local = match worked {
+                Some(local) => local,
+                None => Local::read(&dir, &own)?.unwrap_or_default(),
+            };
             for remote in behind {
                 match repository.push(remote, replica.id, plan.patience, &mut |line| told(Step::Git(line))) {
                     Ok(is_news) => {

@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::folder::{Folder, Setting};
@@ -27,7 +28,7 @@ use crate::ops::list::message;
 use crate::ops::names::{Names, Wanted};
 use crate::refresh::is_fresh;
 use crate::sync::guid::Hasher;
-use crate::sync::join::{Burnt, Numbering, merge};
+use crate::sync::join::{Burnt, Numbering, merge, pairs};
 use crate::sync::local::{Known, Local, LocalFolder, Shown};
 use crate::sync::peer::MAIL_MAX;
 use crate::sync::state::{self, FolderId, Guid, ReplicaId, State};
@@ -105,7 +106,7 @@ struct Looked {
     now: LocalFolder,
     /// Mail that is to be read: UID, and what its name says.
     unread: Vec<(u32, Shown)>,
-    /// Mail that is in the folder, and was in it, or in one that had its index, with what its name says now.
+    /// Mail that is in the folder, and was in it with another name, or in one that had its index; with what its name says now.
     known: Vec<(u32, Known)>,
     /// Mail that is gone.
     gone: Vec<(u32, Known)>,
@@ -249,9 +250,9 @@ impl Scanner<'_> {
             let path = path.to_path_buf();
             return Ok(Looked { path, id, now, unread: vec![], known: vec![], gone: vec![], is_lost: false });
         }
-        let with_numbers =
-            before.filter(|before| is_same(before)).or_else(|| donor(index_id).filter(|donor| is_same(donor)));
-        let mut looked = compare(&snapshot, with_numbers)?;
+        let own = before.filter(|before| is_same(before));
+        let with_numbers = own.or_else(|| donor(index_id).filter(|donor| is_same(donor)));
+        let mut looked = compare(&snapshot, with_numbers, own.is_some())?;
         // Numbers of another index say nothing of this one: all is read, and known again by what it is.
         if let Some(before) = before.filter(|before| !is_same(before)) {
             looked.gone = before.mails.iter().map(|(uid, known)| (*uid, *known)).collect();
@@ -260,8 +261,8 @@ impl Scanner<'_> {
             looked.gone.clear();
         }
         let counter = snapshot.counter();
-        looked.now =
-            LocalFolder { name, index: index_id, counter, uid_validity, uid_next, count: 0, mails: BTreeMap::new() };
+        let mails = std::mem::take(&mut looked.now.mails);
+        looked.now = LocalFolder { name, index: index_id, counter, uid_validity, uid_next, count: 0, mails };
         looked.path = path.to_path_buf();
         looked.id = id;
         Ok(looked)
@@ -313,7 +314,7 @@ impl Scanner<'_> {
             };
             if let Some(why) = why {
                 stays.push((looked.path.join(OsStr::from_bytes(&base)), why));
-                looked.now.mails.insert(uid, Known { guid: None, size, shown });
+                looked.now.mails_mut().insert(uid, Known { guid: None, size, shown });
                 continue;
             }
             let own = guid_of(&base, &contents);
@@ -324,13 +325,13 @@ impl Scanner<'_> {
             };
             if !here.insert(guid) {
                 stays.push((looked.path.join(OsStr::from_bytes(&base)), "the same mail is in the folder already"));
-                looked.now.mails.insert(uid, Known { guid: None, size, shown });
+                looked.now.mails_mut().insert(uid, Known { guid: None, size, shown });
                 continue;
             }
             if !state.mails.contains_key(&guid) {
                 (reading.mail)(&base, &contents)?;
             }
-            looked.now.mails.insert(uid, Known { guid: Some(guid), size, shown });
+            looked.now.mails_mut().insert(uid, Known { guid: Some(guid), size, shown });
             let base = [stem(&base), &own_fields(&base)].concat();
             reading.fresh.push(Fresh { folder: looked.id, guid, base, shown, delivered });
         }
@@ -340,17 +341,20 @@ impl Scanner<'_> {
     /// Flags that changed of mail that was there before.
     fn tell_flags(&mut self, looked: &Looked, state: &mut State) {
         let Some(before) = self.local.folders.get(&looked.id) else { return };
+        if Arc::ptr_eq(&before.mails, &looked.now.mails) {
+            return;
+        }
         // Where the index is another one mail has other numbers.
         let mut by_guid: Option<HashMap<Guid, Shown>> = None;
-        for (uid, known) in &looked.now.mails {
-            let Some(guid) = known.guid else { continue };
-            let same_uid = before.mails.get(uid).filter(|before| before.guid == known.guid);
-            let was = same_uid.map(|before| before.shown).or_else(|| {
+        for (_, was, is) in pairs(&before.mails, &looked.now.mails).filter(|(_, was, is)| was != is) {
+            let Some((guid, shown)) = is.and_then(|known| Some((known.guid?, known.shown))) else { continue };
+            let same_uid = was.filter(|was| was.guid == Some(guid)).map(|was| was.shown);
+            let was = same_uid.or_else(|| {
                 let all = || before.mails.values().filter_map(|known| Some((known.guid?, known.shown)));
                 by_guid.get_or_insert_with(|| all().collect()).get(&guid).copied()
             });
-            if let Some(was) = was.filter(|was| *was != known.shown) {
-                self.found.flags += usize::from(change_flags(self.me, state, guid, was, known.shown));
+            if let Some(was) = was.filter(|was| *was != shown) {
+                self.found.flags += usize::from(change_flags(self.me, state, guid, was, shown));
             }
         }
     }
@@ -394,6 +398,9 @@ impl Scanner<'_> {
         let all_held = is_away || is_too_much(total, all_mails);
         for folder in looked {
             let gone: Vec<(u32, Known)> = std::mem::take(&mut folder.gone);
+            if gone.is_empty() {
+                continue;
+            }
             let here: HashSet<Guid> = folder.now.mails.values().filter_map(|known| known.guid).collect();
             let is_elsewhere = |known: &Known| known.guid.is_none_or(|guid| here.contains(&guid));
             let lost: Vec<_> = gone.into_iter().filter(|(_, known)| !is_elsewhere(known)).collect();
@@ -404,7 +411,7 @@ impl Scanner<'_> {
             if gone > 0 && (all_held || is_too_much(gone, of)) {
                 scan.held.push(Held { folder: folder.path.clone(), gone, of, here: true });
                 folder.now.counter = 0;
-                folder.now.mails.extend(lost);
+                folder.now.mails_mut().extend(lost);
                 continue;
             }
             let guids: BTreeSet<Guid> = lost.iter().filter_map(|(_, known)| is_gone(state, folder.id, known)).collect();
@@ -448,26 +455,35 @@ fn stopped(path: &Path) -> Error {
     }
 }
 
-fn compare(snapshot: &Snapshot<'_>, before: Option<&LocalFolder>) -> Result<Looked> {
+/// Compares an index with what is known of its numbers, or of some of them. Both rise.
+fn compare(snapshot: &Snapshot<'_>, before: Option<&LocalFolder>, is_own: bool) -> Result<Looked> {
     let nothing = BTreeMap::new();
     let mails = before.map_or(&nothing, |before| &before.mails);
-    let (mut unread, mut known, mut live) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut mails = mails.iter().map(|(uid, known)| (*uid, *known)).peekable();
+    let (mut unread, mut known, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for slot in snapshot.slots() {
         let status = slot.status()?;
         if status.has(Status::EXPUNGED) {
             continue;
         }
-        let uid = slot.uid()?.get();
-        live.insert(uid);
-        match mails.get(&uid) {
-            Some(before) => known.push((uid, Known { shown: Shown::of(status), ..*before })),
+        let (uid, shown) = (slot.uid()?.get(), Shown::of(status));
+        gone.extend(std::iter::from_fn(|| mails.next_if(|(known, _)| *known < uid)));
+        match mails.next_if(|(known, _)| *known == uid) {
+            Some((_, before)) if is_own && before.shown == shown => {}
+            Some((_, before)) => known.push((uid, Known { shown, ..before })),
             // What has no bytes is still being written, and what cannot be read may be one day.
             None if status.has(Status::UNREADABLE) || status.has(Status::EMPTY) => {}
-            None => unread.push((uid, Shown::of(status))),
+            None => unread.push((uid, shown)),
         }
     }
-    let gone = mails.iter().filter(|(uid, _)| !live.contains(uid)).map(|(uid, known)| (*uid, *known)).collect();
-    let (path, id, now) = (PathBuf::new(), FolderId(0), LocalFolder::default());
+    gone.extend(mails);
+    let (path, id, mut now) = (PathBuf::new(), FolderId(0), LocalFolder::default());
+    if let Some(before) = before.filter(|_| is_own) {
+        now.mails = Arc::clone(&before.mails);
+        for (uid, _) in &gone {
+            now.mails_mut().remove(uid);
+        }
+    }
     Ok(Looked { path, id, now, unread, known, gone, is_lost: false })
 }
 
@@ -508,13 +524,14 @@ impl Looked {
                 // Another replica has removed it, which is not done here yet. Who wants to keep it adds it anew.
                 if known.guid.is_some() && !is_there && is_to_stay(was.flags, known.shown.flags) {
                     self.unread.push((*uid, known.shown));
+                    self.now.mails_mut().remove(uid);
                     continue;
                 }
             } else if let (Some(guid), Some(mail)) = (known.guid, mail) {
                 let (base, delivered) = (mail.base.clone(), mail.delivered);
                 fresh.push(Fresh { folder: self.id, guid, base, shown: known.shown, delivered });
             }
-            self.now.mails.insert(*uid, *known);
+            self.now.mails_mut().insert(*uid, *known);
         }
     }
 }
@@ -545,10 +562,24 @@ fn tell_numbers(state: &mut State, scan: &mut Scan) -> Result<()> {
     }
     for (id, here) in &scan.folders {
         let Some(folder) = state.folders.get(id).filter(|folder| !is_of_another(here, folder)) else { continue };
+        let uid_next = u32::try_from(here.uid_next).unwrap_or(u32::MAX);
+        // As it was: most numbers are.
+        let mut numbers = here.mails.iter().filter_map(|(uid, known)| Some((*uid, known.guid?)));
+        let known = folder.uids.iter().map(|(uid, guid)| (*uid, *guid));
+        let is_as_known = known.eq(numbers.by_ref().take(folder.uids.len()));
         let is_there = |guid: &Guid| state.mails.get(guid).is_some_and(|mail| mail.places.contains_key(id));
+        if is_as_known && folder.uid_validity == here.uid_validity && folder.uid_next <= uid_next {
+            // Numbers that were given out since are above it, and nobody else knows of them yet.
+            let new: Vec<(u32, Guid)> = numbers.filter(|(_, guid)| is_there(guid)).collect();
+            if new.iter().all(|(uid, _)| *uid >= folder.uid_next) {
+                let folder = state.folders.get_mut(id).expect("it was just there");
+                folder.uids.extend(new);
+                folder.uid_next = uid_next;
+                continue;
+            }
+        }
         let live = here.mails.iter().filter_map(|(uid, known)| Some((*uid, known.guid.filter(is_there)?)));
         let uids: BTreeMap<u32, Guid> = live.collect();
-        let uid_next = u32::try_from(here.uid_next).unwrap_or(u32::MAX);
         let known = (folder.uid_validity, folder.uid_next, &folder.uids);
         if known != (here.uid_validity, uid_next, &uids) {
             let numbered = numbered.get_or_insert_with(|| state.clone());

@@ -10,6 +10,7 @@
 //! "Below UIDNEXT and not listed" is the memory of dead numbers: nothing of an expunged mail is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A replica: 64 random bits. A restored or copied one takes a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,8 +72,8 @@ pub struct Folder {
 pub struct State {
     /// Of each replica, how many of its changes are in here.
     pub versions: BTreeMap<ReplicaId, u64>,
-    /// Mail that is in some folder.
-    pub mails: BTreeMap<Guid, Mail>,
+    /// Mail that is in some folder. States that come of each other share what they have in common.
+    pub mails: BTreeMap<Guid, Arc<Mail>>,
     /// Folders.
     pub folders: BTreeMap<FolderId, Folder>,
 }

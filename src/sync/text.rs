@@ -20,6 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::io::Write;
+use std::sync::Arc;
 
 use super::id;
 use super::state::{CUR, Dot, Folder, FolderId, Guid, Mail, ReplicaId, State};
@@ -175,7 +176,7 @@ pub fn parse_versions(text: &[u8]) -> Result<BTreeMap<ReplicaId, u64>, BadFile> 
 }
 
 /// Prints a shard of `s/`: these mails.
-pub fn print_mails<'m>(mails: impl Iterator<Item = (&'m Guid, &'m Mail)>) -> Vec<u8> {
+pub fn print_mails<'m>(mails: impl Iterator<Item = (&'m Guid, &'m Arc<Mail>)>) -> Vec<u8> {
     let mut text = Vec::new();
     for (guid, mail) in mails {
         print_mail(&mut text, *guid, mail);
@@ -185,7 +186,7 @@ pub fn print_mails<'m>(mails: impl Iterator<Item = (&'m Guid, &'m Mail)>) -> Vec
 }
 
 /// Parses a shard of `s/`.
-pub fn parse_mails(shard: u8, text: &[u8], mails: &mut BTreeMap<Guid, Mail>) -> Result<(), BadFile> {
+pub fn parse_mails(shard: u8, text: &[u8], mails: &mut BTreeMap<Guid, Arc<Mail>>) -> Result<(), BadFile> {
     lines(&format!("s/{shard:02x}"), text, |line| {
         let (guid, mail) = parse_mail(line)?;
         if guid.shard() != shard {
@@ -195,7 +196,7 @@ pub fn parse_mails(shard: u8, text: &[u8], mails: &mut BTreeMap<Guid, Mail>) -> 
         if mails.len() == MAILS_MAX {
             return Err((format!("more than {MAILS_MAX} mails"), "fewer".into()));
         }
-        mails.insert(guid, mail);
+        mails.insert(guid, Arc::new(mail));
         Ok(())
     })
 }
@@ -215,8 +216,11 @@ pub(super) fn print_mail(text: &mut Vec<u8>, guid: Guid, mail: &Mail) {
 
 /// Parses what [`print_mail`] printed.
 pub(super) fn parse_mail(line: &[u8]) -> Result<(Guid, Mail), Bad> {
-    let fields: Vec<&[u8]> = line.split(|&byte| byte == b'\t').collect();
-    let &[guid, places, flags, delivered, base] = &fields[..] else {
+    let mut fields = line.split(|&byte| byte == b'\t');
+    let mut field = || fields.next();
+    let (Some(guid), Some(places), Some(flags), Some(delivered), Some(base), None) =
+        (field(), field(), field(), field(), field(), field())
+    else {
         return Err((excerpt(line), "guid, places, flags, time and base name, separated by tabs".into()));
     };
     let mut mail = Mail { base: name(base)?, flags: parse_flags(flags)?, ..Mail::default() };

@@ -33,9 +33,9 @@ pub(super) struct Log {
 }
 
 /// One entry of a tree of git.
-struct Entry {
+struct Entry<'t> {
     is_tree: bool,
-    name: String,
+    name: &'t str,
     oid: Oid,
 }
 
@@ -139,13 +139,13 @@ impl Reader {
             }
             _ => {
                 for entry in entries(file, &bytes, oid_len)? {
-                    let path = if file.is_empty() { entry.name.clone() } else { format!("{file}/{}", entry.name) };
+                    let path = || if file.is_empty() { entry.name.into() } else { format!("{file}/{}", entry.name) };
                     match self.within(part, &entry).filter(|part| part.is_tree() == entry.is_tree) {
                         Some(Part::Mail) => {}
-                        Some(part) => parts.push((part, entry.oid.to_string(), path)),
+                        Some(part) => parts.push((part, entry.oid.to_string(), path())),
                         None => {
                             let kind = if entry.is_tree { "a directory" } else { "a file" };
-                            return Err(BadFile::new(path, kind, "only what this format has").into());
+                            return Err(BadFile::new(path(), kind, "only what this format has").into());
                         }
                     }
                 }
@@ -177,7 +177,7 @@ impl Reader {
     }
 
     /// What an entry of a tree is; `None` if it must not be there.
-    fn within(&mut self, tree: &Part, entry: &Entry) -> Option<Part> {
+    fn within(&mut self, tree: &Part, entry: &Entry<'_>) -> Option<Part> {
         let name = entry.name.as_bytes();
         Some(match (tree, name) {
             (Part::Root, b"format") => Part::Format,
@@ -245,7 +245,7 @@ impl Part {
 }
 
 /// The entries of a tree: a mode, a blank, a name, a NUL, and the bytes of an object's name, for each.
-fn entries(file: &str, bytes: &[u8], oid_len: usize) -> Result<Vec<Entry>, BadFile> {
+fn entries<'t>(file: &str, bytes: &'t [u8], oid_len: usize) -> Result<Vec<Entry<'t>>, BadFile> {
     let bad = |found: &[u8]| BadFile::new(file, format!("the entry {}", excerpt(found)), "a file or a directory");
     let mut entries = Vec::new();
     let mut rest = bytes;
@@ -260,7 +260,7 @@ fn entries(file: &str, bytes: &[u8], oid_len: usize) -> Result<Vec<Entry>, BadFi
         if entries.len() == MAILS_MAX {
             return Err(BadFile::new(file, format!("more than {MAILS_MAX} entries"), "fewer"));
         }
-        entries.push(Entry { is_tree, name: name.into(), oid });
+        entries.push(Entry { is_tree, name, oid });
         rest = &behind[oid_len..];
     }
     Ok(entries)

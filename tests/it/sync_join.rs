@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use maildex::sync::state::{Dot, Folder, FolderId, Guid, Mail, ReplicaId, State};
+use maildex::sync::state::{Dot, Folder, FolderId, Guid, ReplicaId, State};
 use maildex::sync::{Numbering, Why, merge};
 use serde_json::Value;
 
@@ -81,7 +82,9 @@ fn state(said: &Value) -> State {
         let (folder, name) = (FolderId::of(text(&place[0]).as_bytes()), text(&place[1]));
         let dots = array(&place[2]).iter();
         let dots = dots.map(|dot| Dot { replica: replica_id(text(&dot[0])), counter: number(&dot[1]) }).collect();
-        let mail = state.mails.entry(guid(name)).or_insert_with(|| Mail { base: name.into(), ..Mail::default() });
+        let mail = state.mails.entry(guid(name)).or_default();
+        let mail = Arc::make_mut(mail);
+        mail.base = name.into();
         mail.places.insert(folder, dots);
         mail.flags = object(&said["flags"][name]).map(|(letter, n)| (letter.as_bytes()[0], number(n) as u32)).collect();
     }

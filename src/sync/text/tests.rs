@@ -35,7 +35,7 @@ fn sample(seed: u8) -> State {
                 folder.uids.insert(1 + u32::from(n) * 499 + u32::from(seed.is_multiple_of(7)), Guid(guid));
             }
         }
-        state.mails.insert(Guid(guid), mail);
+        state.mails.insert(Guid(guid), Arc::new(mail));
     }
     check(&state).unwrap();
     state
