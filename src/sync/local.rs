@@ -283,7 +283,9 @@ fn changes(old: &BTreeMap<u32, Known>, new: &BTreeMap<u32, Known>) -> String {
 
 fn all(mails: &BTreeMap<u32, Known>) -> String {
     let mut text = String::with_capacity(mails.len() * 64);
-    mails.iter().for_each(|(uid, known)| print_mail(&mut text, *uid, known));
+    for (uid, known) in mails {
+        print_mail(&mut text, *uid, known);
+    }
     text
 }
 
@@ -538,7 +540,9 @@ mod tests {
         local.save(temp.path()).unwrap();
         let uids: Vec<u32> = local.folders[&FolderId(1)].mails.keys().copied().collect();
         let mails = local.folders.get_mut(&FolderId(1)).unwrap().mails_mut();
-        uids.iter().for_each(|uid| mails.get_mut(uid).expect("it is there").size = 1 << 50);
+        for uid in &uids {
+            mails.get_mut(uid).expect("it is there").size = 1 << 50;
+        }
         local.save(temp.path()).unwrap();
         let back = read(temp.path(), "").unwrap();
         assert_eq!(back.folders[&FolderId(1)].mails, local.folders[&FolderId(1)].mails);

@@ -173,7 +173,7 @@ fn with_mail(stage: &Stage, base: &str, guid: &str) -> Vec<(String, Vec<u8>)> {
     } else {
         Vec::new()
     };
-    let line = format!("{guid}\te3b0c44298fc1c14:00000000000000ff.1\t\t{base}\n");
+    let line = format!("{guid}\te3b0c44298fc1c14:00000000000000ff.1\t\t0\t{base}\n");
     let mut lines: Vec<Vec<u8>> = before.split_inclusive(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
     lines.push(line.into_bytes());
     lines.sort();
