@@ -20,6 +20,7 @@ pub mod join;
 pub mod local;
 pub mod log;
 mod meet;
+mod numbers;
 mod peer;
 mod remote;
 pub mod replica;
