@@ -59,6 +59,19 @@ impl<'a> Snapshot<'a> {
         Ok(self.slot(SlotNo(low)))
     }
 
+    /// The slots of these UIDs, and of all if a number on the way to them is damaged: whoever looks at each will tell.
+    pub(crate) fn between(&self, (first, last): (Uid, Uid)) -> impl Iterator<Item = Slot<'a>> + use<'a> {
+        let Snapshot { index, count, .. } = *self;
+        let place_of = |uid| match self.first_from(uid) {
+            Ok(slot) => Some(slot.map_or(count, |slot| slot.no().0)),
+            Err(_) => None,
+        };
+        let from = if first == Uid::FIRST { Some(0) } else { place_of(first) };
+        let to = last.get().checked_add(1).and_then(Uid::new).map_or(Some(count), place_of);
+        let range = from.zip(to).map_or(0..count, |(from, to)| from..to);
+        range.map(move |no| index.slot(SlotNo(no)).expect("a snapshot's slots are mapped"))
+    }
+
     /// The last UID that was published.
     pub fn last_uid(&self) -> Result<Option<Uid>> {
         match self.count.checked_sub(1) {

@@ -67,7 +67,7 @@ pub fn select(
     let search = Search { maildir, snapshot, plan };
     let mut entries = snapshot.index().entries()?;
     let mut batch = Batch { size: FIRST_BATCH, ..Batch::default() };
-    for slot in snapshot.slots() {
+    for slot in snapshot.between(search.plan.span()) {
         match search.by_index(&slot, &mut entries) {
             Ok(Some(false)) => {}
             // Nobody waits before it.

@@ -209,6 +209,11 @@ impl Plan {
         self.needs
     }
 
+    /// The least and the largest UID that can be meant; the least is the larger one if none can.
+    pub(crate) fn span(&self) -> (Uid, Uid) {
+        self.test.span()
+    }
+
     /// Whether a message is meant; `None` if more has to be known.
     #[inline]
     pub(crate) fn holds(&self, known: &Known<'_>) -> Option<bool> {
@@ -221,6 +226,15 @@ impl Test {
     fn constant(holds: bool) -> Test {
         let always = Test::Status { mask: 0, bits: 0 };
         if holds { always } else { Test::Not(Box::new(always)) }
+    }
+
+    fn span(&self) -> (Uid, Uid) {
+        let all = (Uid::FIRST, Uid::LAST);
+        match self {
+            Test::Uids(set, _) => (set.first().unwrap_or(Uid::FIRST), set.last().unwrap_or(Uid::LAST)),
+            Test::All(tests) => tests.iter().map(Test::span).fold(all, |a, b| (a.0.max(b.0), a.1.min(b.1))),
+            _ => all,
+        }
     }
 
     fn needs(&self) -> Needs {
