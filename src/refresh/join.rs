@@ -13,7 +13,7 @@ use crate::format::status::Status;
 use crate::index::{Entries, Slot, Snapshot};
 use crate::maildir::Sub;
 use crate::maildir::listing::{Listed, Listing};
-use crate::maildir::name::{Name, stem};
+use crate::maildir::name::{self, Name, stem};
 
 /// The listings of `new/` and `cur/`, as far as they were made.
 pub(crate) type Listings = [Option<Listing>; 2];
@@ -41,8 +41,8 @@ pub(crate) enum Task {
 /// What a comparison of names and slots brought.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// Mails to be read.
-    pub(crate) tasks: Vec<(Candidate, Task)>,
+    /// Mails to be read, by their place among the candidates.
+    pub(crate) tasks: Vec<(u32, Task)>,
     /// New status words: flags changed, or moved.
     pub(crate) status: Vec<(SlotNo, Status)>,
     /// Hashes that did not fit their entry, with the inode.
@@ -101,6 +101,21 @@ impl<'l> Names<'l> {
         } else {
             table.insert_unique(candidate.hash, candidates.len() as u32, hash_of);
             candidates.push(candidate);
+        }
+    }
+
+    /// The candidate at a place.
+    pub(crate) fn candidate(&self, at: u32) -> &Candidate {
+        &self.candidates[at as usize]
+    }
+
+    /// Sorts mails by their arrival. There may be millions: so what is kept of each for that is its second alone, and of one
+    /// second the whole names decide.
+    pub(crate) fn sort_by_arrival(&self, tasks: &mut [(u32, Task)]) {
+        let arrival = |at: u32| name::arrival(name::base_of(self.listed(self.candidate(at)).name));
+        tasks.sort_by_cached_key(|&(at, _)| arrival(at).0);
+        for same in tasks.chunk_by_mut(|a, b| arrival(a.0).0 == arrival(b.0).0) {
+            same.sort_unstable_by(|a, b| arrival(a.0).cmp(&arrival(b.0)));
         }
     }
 
@@ -206,7 +221,7 @@ impl<'l> Names<'l> {
         let returned = status.sub() == Sub::Cur && candidate.sub == Sub::New;
         let listed = self.listed(&candidate);
         if doubtful || returned || slot.inode() != listed.ino || thorough(listed.name) {
-            plan.tasks.push((candidate, Task::Compare(no)));
+            plan.tasks.push((at, Task::Compare(no)));
             return Ok(());
         }
         let named = self.status(&candidate);
@@ -268,7 +283,7 @@ impl<'l> Names<'l> {
         for &no in &plan.missing {
             by_inode.insert(snapshot.slot(no).expect("the slot of this snapshot").inode(), no);
         }
-        for candidate in self.candidates.iter().filter(|candidate| candidate.slot.is_none()) {
+        for (at, candidate) in (0..).zip(&self.candidates).filter(|(_, candidate)| candidate.slot.is_none()) {
             let listed = self.listed(candidate);
             let task = match by_inode.get(&listed.ino) {
                 Some(&no) => {
@@ -278,7 +293,7 @@ impl<'l> Names<'l> {
                 }
                 None => Task::Add,
             };
-            plan.tasks.push((*candidate, task));
+            plan.tasks.push((at, task));
         }
         Ok(())
     }

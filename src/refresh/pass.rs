@@ -277,11 +277,11 @@ impl<'a> Refresh<'a> {
     fn read_tasks(
         &mut self,
         names: &Names<'_>,
-        mut tasks: Vec<(Candidate, Task)>,
+        mut tasks: Vec<(u32, Task)>,
         dirs: &Subs,
         pass: &mut Pass,
     ) -> Result<ControlFlow<End, HashSet<SlotNo>>> {
-        tasks.sort_by_cached_key(|(candidate, _)| name::arrival(name::base_of(names.listed(candidate).name)));
+        names.sort_by_arrival(&mut tasks);
         let total = tasks.len();
         let mut renamed = HashSet::new();
         let mut batch = Instant::now();
@@ -290,12 +290,13 @@ impl<'a> Refresh<'a> {
         let turn = if self.so_far.has_waited { self.lock.held_for() * WORTH_A_START } else { Duration::ZERO };
         let turn = *self.turn.get_or_insert(turn);
         let request = |position: usize| {
-            let (candidate, _): &(Candidate, Task) = &tasks[position];
+            let candidate = names.candidate(tasks[position].0);
             Request { sub: candidate.sub, name: names.listed(candidate).name }
         };
         read_all(dirs, &request, total, |position, outcome| {
-            let (candidate, task) = &tasks[position];
-            self.take(names, candidate, *task, outcome, pass, &mut renamed)?;
+            let (at, task) = tasks[position];
+            let candidate = names.candidate(at);
+            self.take(names, candidate, task, outcome, pass, &mut renamed)?;
             if batch.elapsed() > BATCH {
                 self.writer.publish()?;
                 batch = Instant::now();
