@@ -39,10 +39,10 @@ struct Args {
     #[arg(long, value_delimiter = ',', value_name = "N", default_value = "1000,10000,100000")]
     messages: Vec<u32>,
     /// Runs of everything that is quick; what is slow runs less often
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", default_value_t = 11)]
     runs: usize,
     /// Seconds that each may take for one line of the table; a peer that needs longer runs once
-    #[arg(long, value_name = "S", default_value_t = 4.0)]
+    #[arg(long, value_name = "S", default_value_t = 1.5)]
     seconds: f64,
     /// Peers to compare with, all that are installed if not given; none: --peers ''
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
@@ -215,6 +215,14 @@ fn make_sample(folder: &Path, messages: u32) -> Result<Sample> {
     Ok(sample)
 }
 
+/// Brings all mails into the page cache, and the directories of all tools.
+fn warm(tools: &[Tool<'_>]) {
+    for tool in tools {
+        let cur = tool.mail().join("cur").display().to_string();
+        limits::main(&["heads", &cur, "16", "as-listed", "all"].map(String::from));
+    }
+}
+
 /// All that is measured at one size.
 struct Size<'a> {
     args: &'a Args,
@@ -230,13 +238,11 @@ impl Size<'_> {
         for kind in kinds {
             tools.push(Tool::new(kind, maildex, folder, work, self.messages, sample)?);
         }
-        // What is listed first is in the cache as much as what is listed last.
-        for tool in &tools {
-            limits::main(
-                &["heads", &tool.mail().join("cur").display().to_string(), "1", "as-listed", "all"].map(String::from),
-            );
-        }
+        warm(&tools);
         self.machine(work, &tools[0])?;
+        if self.cold {
+            warm(&tools);
+        }
         for work in Work::ALL {
             self.line(&mut tools, work)?;
         }
@@ -253,7 +259,7 @@ impl Size<'_> {
 
     fn turns(&self, cold: bool) -> Turns {
         Turns {
-            runs: if cold { 3 } else { self.args.runs },
+            runs: if cold { 2 } else { self.args.runs },
             budget: Duration::from_secs_f64(self.args.seconds),
             limit: Duration::from_mins(8),
             cold,
@@ -283,6 +289,7 @@ impl Size<'_> {
         let is_cold_work = [Work::Build, Work::RefreshNothing, Work::CountUnseen, Work::ListUnseen, Work::ListAll];
         if self.cold && is_cold_work.contains(&work) {
             self.race(tools, work, true)?;
+            warm(tools);
         }
         Ok(())
     }
