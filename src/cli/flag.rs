@@ -148,8 +148,9 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         run_in(args, path, &mut folder, &[(change, Whose::Query(query))], out)?;
         return Ok(Exit::Done);
     }
-    // Wrong flags are told before a list is waited for.
-    if let (Some(path), None, true) = (folder, &args.root, args.messages.iter().any(|message| message == "-")) {
+    // Wrong flags are told before a list is waited for, and a folder that is none before messages are missed.
+    let is_first = args.messages.is_empty() || args.messages.iter().any(|message| message == "-");
+    if let (Some(path), None, true) = (folder, &args.root, is_first) {
         read_spec(&setting::open(path)?, spec)?;
     }
     let words: Vec<_> = first.into_iter().chain(args.messages.iter().cloned()).collect();
