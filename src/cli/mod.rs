@@ -50,6 +50,7 @@ mod terminal;
 mod text;
 mod tree;
 mod uids;
+mod version;
 mod view;
 mod waiting;
 mod watch;
@@ -72,7 +73,7 @@ use terminal::Color;
 /// never refer to another mail.
 #[derive(Parser)]
 #[command(name = "maildex", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "What QUERY is: maildex help query")]
+#[command(after_help = "What QUERY is: maildex help query\nFor a report: maildex --version --verbose")]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -212,6 +213,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &[OsString]) -> Exit {
+    if version::is_wanted(arguments) {
+        // As clap does with the version: who does not read it misses nothing.
+        let _ = version::print();
+        return Exit::Done;
+    }
     let cli = match one_verb::parse(arguments).map_or_else(|| Cli::try_parse_from(arguments), Ok) {
         Ok(cli) => cli,
         Err(error) => return hints::wrong_usage(&error, arguments),

@@ -59,6 +59,25 @@ fn the_version_is_told() {
 }
 
 #[test]
+fn a_report_begins_with_what_the_program_is() {
+    let about = run(&["--version", "--verbose"]).ok().silent().text();
+    assert_eq!(run(&["--verbose", "--version"]).ok().silent().text(), about);
+    let mut lines = about.lines();
+    assert_eq!(lines.next(), Some(concat!("maildex ", env!("CARGO_PKG_VERSION"))));
+    let names: Vec<_> = lines.clone().map(|line| line.split_once(": ").expect("a name").0).collect();
+    assert_eq!(names, ["format", "features", "commit", "target", "profile", "compiler"], "{about}");
+    let has = |text: &str| assert!(lines.clone().any(|line| line.starts_with(text)), "{text} is not in {about}");
+    has("format: 1");
+    // Of the program that is tested.
+    has("features: cli generate failpoints");
+    has(&format!("target: {}-", std::env::consts::ARCH));
+    has("compiler: rustc 1.");
+    run(&["--verbose"]).fails_with(2);
+    run(&["--verbose", "list", "x"]).fails_with(2).stderr_has("--verbose");
+    assert!(run(&["--help"]).ok().text().contains("maildex --version --verbose"));
+}
+
+#[test]
 fn what_is_not_known_is_wrong_usage_and_named() {
     run(&["frobnicate", "x"]).fails_with(2).stdout("").stderr_has("frobnicate");
     for (verb, _) in VERBS {

@@ -44,6 +44,7 @@ mod mailbox;
 mod neighbours;
 mod odd;
 mod oracle;
+mod packages;
 mod query;
 mod query_dovecot;
 mod query_mail;

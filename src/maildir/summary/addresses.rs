@@ -82,8 +82,8 @@ pub(super) fn addresses(line: &[u8]) -> String {
     list.out
 }
 
-/// A list of [`addresses`] as IMAP's envelope has it, without comments and blanks within addresses; `None` if there are
-/// none.
+/// A list of addresses that was made readable as IMAP's envelope has it, without comments and blanks within addresses;
+/// `None` if there are none.
 pub fn without_comments(list: &str) -> Option<String> {
     if !list.contains('(') && ![" .", " @", "@ "].iter().any(|gap| list.contains(gap)) {
         return None;
