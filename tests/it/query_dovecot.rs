@@ -149,6 +149,8 @@ const ODD: &[Pair] = &[
     same!("body", "eight bits: grün"),
     same!("body", "within a line"),
     same!("text", "x-digest: yes"),
+    same!("text", "a fold of nothing"),
+    same!("from", "a fold of nothing"),
     same!("body", "grüße"),
     same!("body", "GRÜSSE"),
     same!("body", "softbreak"),
@@ -209,6 +211,7 @@ fn odd_mails() -> Vec<Vec<u8>> {
             Content-Type: multipart/mixed; boundary=BB\n\n--BB\n\nlonger boundary\n--BB--\n--B--\n",
         "Content-Type: multipart/digest; boundary=B\n\n--B\n\nX-Digest: yes\n\nin a digest\n--B--\n",
         "Content-Type: text/plain; charset=us-ascii\n\neight bits: grün\n",
+        " From: a fold of nothing\nSubject: x\n\nx\n",
         "Subject: alternative\nContent-Type: multipart/alternative; boundary=\"a b\"\n\n--a b\n\n\
             needle\n--a b\nContent-Type: text/html; charset=iso-8859-1\nContent-Transfer-Encoding: 8bit\n\n<p>x</p>\n--a b--\n",
     ]

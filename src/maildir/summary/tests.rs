@@ -306,6 +306,12 @@ fn any_field_is_found_by_its_name() {
 }
 
 #[test]
+fn a_fold_of_nothing_is_in_the_text() {
+    assert_eq!(text_of(b" From: a\n more\nSubject: s\n\n"), "From: a more\nSubject: s\n");
+    assert_eq!(values_of(b" From: a\nSubject: s\n\n", "from"), Vec::<String>::new());
+}
+
+#[test]
 fn long_fields_are_cut_at_a_character() {
     let found = read(format!("Subject: a{}\nTo: {}\n\n", "é".repeat(FIELD_MAX), "a@b.example, ".repeat(FIELD_MAX)));
     assert_eq!(found.subject.len(), FIELD_MAX - 1);

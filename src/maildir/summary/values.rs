@@ -74,10 +74,9 @@ fn each_field<'b>(bytes: &'b [u8], mut field: impl FnMut(&'b [u8], &'b [u8])) {
             break;
         }
         let line = &bytes[at..text_end];
-        if is_blank(line[0]) {
-            if let Some((_, _, end)) = &mut open {
-                *end = text_end;
-            }
+        // A fold of nothing, with which some headers begin, is a line that is no field.
+        if let (true, Some((_, _, end))) = (is_blank(line[0]), &mut open) {
+            *end = text_end;
         } else {
             if let Some((name, from, to)) = open.take() {
                 field(name, &bytes[from..to]);
