@@ -85,3 +85,57 @@ fn depth_has_a_bound() {
     let dashes = format!("Content-Type: multipart/mixed; boundary=-\n\n{}", "---\n".repeat(100_000));
     assert_eq!(body(&dashes).len(), 100_000);
 }
+
+#[test]
+fn mutated_mails_are_read_without_panic() {
+    const SEED: &str = "Content-Type: multipart/mixed; boundary=B\n\npre\n--B\n\
+        Content-Type: text/plain; charset=iso-2022-jp\nContent-Transfer-Encoding: quoted-printable\n\na=3D=\nb\n--B\n\
+        Content-Type: multipart/digest; boundary=BB\r\n\r\n--BB\r\n\r\nSubject: s\r\n\r\none\r\n--BB--\r\n--B\n\
+        Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogYQoKb25lCg==\n--B--\nend\n";
+    const PIECES: [&str; 12] = [
+        "--B",
+        "--BB",
+        "--",
+        "\n",
+        "\r",
+        "\n\n",
+        "=",
+        "Content-Type: ",
+        "message/rfc822",
+        "; boundary=",
+        "\"",
+        "\u{fc}",
+    ];
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut below = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % limit.max(1) as u64).expect("is below a usize")
+    };
+    for _ in 0..5_000 {
+        let mut mail = SEED.as_bytes().to_vec();
+        for _ in 0..=below(12) {
+            let at = below(mail.len());
+            match below(4) {
+                0 => mail[at] = u8::try_from(below(256)).expect("is below 256"),
+                1 => drop(mail.drain(at..(at + below(40)).min(mail.len()))),
+                2 => mail.extend_from_within(at..(at + below(80)).min(mail.len())),
+                _ => drop(mail.splice(at..at, PIECES[below(PIECES.len())].bytes())),
+            }
+            if mail.is_empty() {
+                mail.push(b'-');
+            }
+        }
+        // Wherever the header ends.
+        for len in [header_len(&mail, 0).unwrap_or(mail.len()), below(mail.len())] {
+            let found = texts(&mail, len);
+            // Charsets make more of it, but no more than they can.
+            assert!(
+                found.body.len() + found.headers.len() <= 16 * mail.len() + 64,
+                "{:?}",
+                String::from_utf8_lossy(&mail)
+            );
+        }
+    }
+}
