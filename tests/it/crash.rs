@@ -71,18 +71,21 @@ fn renamed(before: &Files, after: &Files) -> Result<(), String> {
 
 /// Mail of all kinds, and no index.
 fn fresh() -> Place {
-    Place::new(
-        Mailbox::in_memory()
-            .messages(4)
-            .message("cur/5.host:2,S", mail("mail 5"))
-            .message("cur/6.host,S=12:2,FRSab", mail("mail 6"))
-            .message("cur/7.host:2,SF", mail("not canonical"))
-            .message("cur/8.host:2,", "")
-            .message("cur/9.host:2,T", "no header at all\n")
-            .message("new/10.host", mail("mail 10"))
-            .message("new/11.host", mail("mail 11"))
-            .message("new/12.host:2,F", mail("mail 12")),
-    )
+    Place::new(filled(Mailbox::in_memory()))
+}
+
+/// With mail of all kinds.
+pub fn filled(mailbox: Mailbox) -> Mailbox {
+    mailbox
+        .messages(4)
+        .message("cur/5.host:2,S", mail("mail 5"))
+        .message("cur/6.host,S=12:2,FRSab", mail("mail 6"))
+        .message("cur/7.host:2,SF", mail("not canonical"))
+        .message("cur/8.host:2,", "")
+        .message("cur/9.host:2,T", "no header at all\n")
+        .message("new/10.host", mail("mail 10"))
+        .message("new/11.host", mail("mail 11"))
+        .message("new/12.host:2,F", mail("mail 12"))
 }
 
 fn built() -> Place {
@@ -96,7 +99,8 @@ fn grown() -> Place {
     place
 }
 
-fn change(mailbox: &Mailbox) {
+/// Every kind of change that other programs make.
+pub fn change(mailbox: &Mailbox) {
     mailbox.remove("cur/1.host:2,");
     mailbox.remove("new/12.host:2,F"); // the last UID
     mailbox.rename("cur/2.host:2,", "cur/2.host:2,S");
