@@ -123,7 +123,7 @@ impl Owner {
     }
 
     /// The lockfile's text.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let Owner { id, host, boot_id, pid, pid_namespace, started, since, reason, command, .. } = self;
         let mut text = format!(
             "id: {id}\nhost: {host}\nboot: {boot_id}\npid: {pid}\npid namespace: {pid_namespace}\nstarted: {started}\n\
@@ -148,7 +148,8 @@ impl Owner {
         self.host == host() && same(&self.boot_id, &boot_id()) && same_namespace
     }
 
-    pub(super) fn parse(text: &str) -> Option<Owner> {
+    /// Reads the text of a lockfile; `None` if it says nothing. What has become of the holder is not looked at.
+    pub fn parse(text: &str) -> Option<Owner> {
         let text = text.strip_suffix('\n')?;
         let value = |key: &str| {
             let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));

@@ -27,7 +27,8 @@ impl Keywords {
         if read.is_ok() { Keywords::parse(&text) } else { Keywords::default() }
     }
 
-    pub(crate) fn parse(text: &[u8]) -> Keywords {
+    /// Reads the text of `dovecot-keywords`; lines that say nothing are passed over.
+    pub fn parse(text: &[u8]) -> Keywords {
         let mut keywords = Keywords::default();
         for line in String::from_utf8_lossy(text).lines() {
             let Some((number, name)) = line.split_once(' ') else { continue };

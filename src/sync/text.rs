@@ -433,9 +433,11 @@ fn counter_of(text: &[u8]) -> Result<u64, Bad> {
         .ok_or_else(|| (excerpt(text), "a counter: a number from 1 on, below 10^18".into()))
 }
 
-/// A decimal number of at most 18 digits: no counter of a replica gets there, so none overflows.
+/// A decimal number of at most 18 digits: no counter of a replica gets there, so none overflows. It has one form only, without
+/// zeros before it; else one state could be written in many ways, and be many objects of git.
 fn number(text: &[u8]) -> Option<u64> {
     let is_number = (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    let is_number = is_number && (text.len() == 1 || text[0] != b'0');
     is_number.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
@@ -466,9 +468,15 @@ fn parse_dots(text: &[u8]) -> Result<BTreeSet<Dot>, Bad> {
     Ok(dots)
 }
 
+/// A name as [`escape`] writes it, and in no other way.
 fn name(text: &[u8]) -> Result<Vec<u8>, Bad> {
-    let name =
-        unescaped(text).ok_or_else(|| (excerpt(text), "a name in which `\\` stands before `\\` or xNN".into()))?;
+    let is_ours = |name: &[u8]| {
+        let mut again = Vec::with_capacity(text.len());
+        escape(&mut again, name);
+        again == text
+    };
+    let expected = "a name in which what is not printable, and only that, is `\\xNN`, and `\\` is `\\\\`";
+    let name = unescaped(text).filter(|name| is_ours(name)).ok_or_else(|| (excerpt(text), expected.into()))?;
     Ok(name.into_owned())
 }
 

@@ -148,6 +148,19 @@ fn any_bytes_are_read_or_refused_and_never_more() {
     assert!(refused > 6000 * 5, "{refused}");
 }
 
+/// Found by the fuzzer: `050` was taken for 50, and `\x41` for `A`. Then one state is many objects of git.
+#[test]
+fn what_is_read_can_be_written_in_one_way_only() {
+    let parse = |uid_next: &str, path: &str| {
+        let text = format!("1\t{uid_next}\t0123456789abcdef.1\t{path}\n");
+        parse_folder(FolderId::of(b"A b"), text.as_bytes())
+    };
+    assert_eq!(print_folder(&parse("50", r"A\x20b").unwrap()), b"1\t50\t0123456789abcdef.1\tA\\x20b\n");
+    for (uid_next, path) in [("050", r"A\x20b"), ("50", "A b"), ("50", r"\x41\x20b")] {
+        assert!(parse(uid_next, path).is_err(), "{uid_next} {path}");
+    }
+}
+
 #[test]
 fn names_that_may_not_travel_say_why() {
     for good in ["1.a", "a b", "x,S=5", "~x", "1;S"] {
