@@ -382,7 +382,7 @@ fn flagged(name: &str, sign: &str, letter: char) -> String {
 
 #[test]
 fn a_uid_means_one_mail_whatever_is_done() {
-    let cases = if long() { 1500 } else { 24 };
+    let cases = if long() { 400 } else { 24 };
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let (operations, kills) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
