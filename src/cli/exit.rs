@@ -127,7 +127,7 @@ pub fn report(error: &anyhow::Error, folder: &Path, out: &mut Output) -> Exit {
         }
         return if error.is::<Usage>() { Exit::Usage } else { Exit::Unusable };
     };
-    out.error(known, hints::folder(known, folder).or_else(|| known.hint()));
+    out.error(known, hints::folder(known, folder).or_else(|| hints::late_option(known)).or_else(|| known.hint()));
     match known {
         Error::Query { .. }
         | Error::Spec { .. }

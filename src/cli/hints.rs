@@ -90,6 +90,16 @@ fn is_verb(word: &str) -> bool {
     find(word).is_some()
 }
 
+/// Who writes an option behind `--query` has made it a word of the query.
+pub fn late_option(error: &Error) -> Option<String> {
+    match error {
+        Error::Query { word, .. } if word.starts_with("--") && std::env::args_os().any(|word| word == "--query") => {
+            Some(format!("--query takes all words that follow; options stand before it: {word} --query ..."))
+        }
+        _ => None,
+    }
+}
+
 /// Who writes `maildex list unseen` or `maildex flag +S 3` has left out the folder.
 pub fn folder(error: &Error, folder: &Path) -> Option<String> {
     let missing = match error {

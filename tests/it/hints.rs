@@ -61,6 +61,23 @@ fn who_leaves_the_verb_out_is_told_one() {
 }
 
 #[test]
+fn who_writes_an_option_behind_a_query_is_told_where_it_goes() {
+    let mail = Mailbox::new().messages(2);
+    mail.run(["build"]).ok();
+    for option in ["--dry-run", "--json"] {
+        let run = mail.run(["expunge", "--query", "unseen", option]).fails_with(2).stdout("");
+        run.stderr_has(&format!(
+            "hint: --query takes all words that follow; options stand before it: {option} --query"
+        ));
+    }
+    mail.run(["expunge", "--query", "unseen", "frobnicated"]).fails_with(2).stderr_has("hint: a query is");
+    assert_eq!(mail.mails().len(), 2);
+    // Also what begins with two dashes can be looked for.
+    mail.run(["expunge", "--query", "subject", "--dry-run"]).ok();
+    assert_eq!(mail.mails().len(), 2);
+}
+
+#[test]
 fn the_folder_that_is_likely_to_be_meant_is_named() {
     let mail = Mailbox::new().message("cur/1:2,", mail("1"));
     let home = mail.path().with_file_name("my home");

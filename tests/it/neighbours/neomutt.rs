@@ -56,7 +56,7 @@ fn session(inbox: &Path, keys: &str) {
     fs::write(&config, text).expect("write its configuration");
     let line = format!("neomutt -n -F {} -f {} -e 'push \"{keys}\"'", config.display(), inbox.display());
     run(Command::new("timeout")
-        .args(["120", "script", "-qec", &line, "/dev/null"])
+        .args(["300", "script", "-qec", &line, "/dev/null"])
         .env("HOME", home)
         .env("TERM", "xterm"));
 }
