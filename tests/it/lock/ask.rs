@@ -16,8 +16,8 @@ const FOREVER: Wait = Wait::Forever;
 const BATCH: Duration = Duration::from_millis(250);
 
 /// Refreshes in this process; after `asks_at` mails of the first turn somebody else wants the lock, and does `meanwhile`
-/// when it has it. Also says how many mails each turn had to read.
-fn asked(mailbox: &Mailbox, options: Options, asks_at: usize, meanwhile: impl Fn() + Sync) -> (Report, Vec<usize>) {
+/// while it has it, with its id. Also says how many mails each turn had to read.
+fn asked(mailbox: &Mailbox, options: Options, asks_at: usize, meanwhile: impl Fn(&str) + Sync) -> (Report, Vec<usize>) {
     let folder = Folder::open(&mailbox.path()).unwrap();
     let mut totals = Vec::new();
     let report = thread::scope(|scope| {
@@ -36,8 +36,8 @@ fn asked(mailbox: &Mailbox, options: Options, asks_at: usize, meanwhile: impl Fn
                     let lock = other.lock("a test", FOREVER, &mut |_| ()).unwrap();
                     let Holder::Somebody(Some(owner)) = holder(other.dir()).unwrap() else { panic!("it is ours") };
                     assert_eq!(owner.reason, "a test");
+                    meanwhile(&owner.id);
                     lock.release().unwrap();
-                    meanwhile();
                 }));
                 let begun = Instant::now();
                 while begun.elapsed() < BATCH || !is_wanted(folder.dir()).unwrap() {
@@ -60,7 +60,7 @@ fn is_whole(mailbox: &Mailbox, mails: usize) {
 #[test]
 fn a_first_build_gives_way_and_goes_on_with_the_rest() {
     let mailbox = Mailbox::new().messages(300);
-    let partial = || {
+    let partial = |_: &str| {
         // Whoever has the lock now sees what was published, but is told that it is not all.
         mailbox.run(["list"]).fails_with(75).stdout("").stderr_has("the first build of the index has not finished");
     };
@@ -78,10 +78,10 @@ fn nothing_is_remembered_from_before_another_had_the_lock() {
         mailbox.deliver(format!("new/{n}.host"), mail(&format!("mail {n}")));
     }
     // The other one takes up the rest, and makes a new generation of it.
-    let meanwhile = || {
+    let meanwhile = |id: &str| {
         mailbox.remove("maildex.offsets");
         mailbox.remove("new/500.host");
-        mailbox.run(["build"]).ok();
+        mailbox.finish(mailbox.command(["build"]).env("MAILDEX_LOCK", id)).ok();
     };
     let (report, totals) = asked(&mailbox, Options::default(), 20, meanwhile);
     assert!(totals[0] == 200 && report.total == 499, "{totals:?} {report:?}");
@@ -96,7 +96,7 @@ fn a_full_build_does_not_begin_anew_each_time_it_is_asked() {
     let mailbox = Mailbox::new().messages(300);
     mailbox.run(["build"]).ok();
     mailbox.rename("cur/7.host:2,", "cur/7.host:2,S");
-    let meanwhile = || mailbox.rename("cur/8.host:2,", "cur/8.host:2,F");
+    let meanwhile = |_: &str| mailbox.rename("cur/8.host:2,", "cur/8.host:2,F");
     let options = Options { full: true, heal: true, ..Options::default() };
     let (report, totals) = asked(&mailbox, options, 50, meanwhile);
     assert_eq!(totals, [300, 249], "what was compared is not compared again");
