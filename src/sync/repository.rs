@@ -22,7 +22,7 @@ use super::import::Import;
 use super::peer::MAIL_MAX;
 use super::state::{Guid, ReplicaId, State};
 use super::text::BadFile;
-use super::tree::{self, Log};
+use super::tree::{self, Log, Shared};
 use crate::error::{Error, Result};
 
 /// What is set in each repository, for those who push to it and fetch from it.
@@ -153,7 +153,12 @@ impl Repository {
 
     /// Reads a state and checks all of it, but for the contents of mail.
     pub fn read(&self, commit: Oid) -> Result<Tip> {
-        tree::read(&mut self.git.batch()?, commit)
+        self.read_beside(commit, &mut Shared::default())
+    }
+
+    /// The same where others were read already, and will be.
+    pub(super) fn read_beside(&self, commit: Oid, shared: &mut Shared) -> Result<Tip> {
+        tree::read(&mut self.git.batch()?, commit, shared)
     }
 
     /// Begins a commit.

@@ -24,6 +24,7 @@ use crate::sync::repository::{Peer, Tip};
 use crate::sync::scan::{Held, Manner, Scan, Scanner, folder_name};
 use crate::sync::state::{FolderId, Guid, State};
 use crate::sync::trash::KEPT;
+use crate::sync::tree::Shared;
 use crate::tree;
 
 /// Rounds before folders in which others give out numbers all the time are left for the next run.
@@ -133,9 +134,10 @@ pub fn run(
     let worked = if is_idle {
         None
     } else {
-        let tip = own.map(|commit| repository.read(commit)).transpose()?;
+        let mut shared = Shared::default();
+        let tip = own.map(|commit| repository.read_beside(commit, &mut shared)).transpose()?;
         let local = Local::read(&dir, &commit)?.unwrap_or_default();
-        let mut run = Run { replica, plan, told: &mut *told, progress, outcome: &mut outcome, tip, local };
+        let mut run = Run { replica, plan, told: &mut *told, progress, outcome: &mut outcome, tip, local, shared };
         run.work(peers)?;
         Some((run.tip, run.local))
     };
@@ -203,6 +205,7 @@ struct Run<'a> {
     /// The own state as it is committed.
     tip: Option<Tip>,
     local: Local,
+    shared: Shared,
 }
 
 impl<'a> Run<'a> {
@@ -276,7 +279,7 @@ impl<'a> Run<'a> {
         let mut joined: Vec<(Peer, Tip)> = Vec::new();
         for peer in peers {
             let repository = &self.replica.repository;
-            let read = repository.read(peer.commit).and_then(|theirs| {
+            let read = repository.read_beside(peer.commit, &mut self.shared).and_then(|theirs| {
                 let verified = self.tip.iter().chain(joined.iter().map(|(_, tip)| tip));
                 let known = |guid| verified.clone().find_map(|tip| tip.contents_of(guid));
                 peer::check(repository, state, &known, &theirs).map(|()| theirs)

@@ -3,11 +3,13 @@
 //! A tree is read level by level, each with one round of `git cat-file --batch`. What a peer wrote is bounded before it
 //! is read: the kinds and lengths of objects, and how many there are.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::Arc;
 
 use super::git::{Batch, Object, Oid};
 use super::log;
-use super::state::{FolderId, Guid, ReplicaId, State};
+use super::state::{Folder, FolderId, Guid, Mail, ReplicaId, State};
 use super::text::{self, BadFile, MAILS_MAX};
 use super::{id, repository::Tip};
 use crate::error::{Error, Result};
@@ -60,9 +62,21 @@ enum Part {
     Log(ReplicaId, u32),
 }
 
+/// What objects of git were read as: another state that has the same ones need not be read again, and shares the mail. Two
+/// replicas have most of theirs in common.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    mails: HashMap<(u8, Oid), Vec<InShard>>,
+    contents: HashMap<(u8, Oid), Vec<(Guid, Oid)>>,
+    numbers: HashMap<(FolderId, u32, Oid), Vec<(u32, Guid)>>,
+}
+
+/// A mail, and what is known of it.
+type InShard = (Guid, Arc<Mail>);
+
 /// What was read so far.
-#[derive(Default)]
-struct Reader {
+struct Reader<'s> {
+    shared: &'s mut Shared,
     root: Option<[u8; 16]>,
     has_versions: bool,
     state: State,
@@ -82,17 +96,18 @@ enum Trouble {
 }
 
 /// Reads a state, and checks that it is one.
-pub(super) fn read(batch: &mut Batch, commit: Oid) -> Result<Tip> {
+pub(super) fn read(batch: &mut Batch, commit: Oid, shared: &mut Shared) -> Result<Tip> {
     let path = batch.dir().to_path_buf();
     let refused = |bad| Error::Replica { path: path.clone(), commit: commit.to_string(), bad: Box::new(bad) };
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(shared);
     let mut level = vec![(Part::Root, format!("{commit}^{{tree}}"), String::new())];
     while !level.is_empty() {
         let names: Vec<String> = level.iter().map(|(_, name, _)| name.clone()).collect();
         let mut next = Vec::new();
         batch.objects(names, &mut |object| {
-            let (part, _, file) = &level[object.at];
-            let parts = reader.take(part, file, object, commit.raw_len()).map_err(|trouble| match trouble {
+            let (part, name, file) = &level[object.at];
+            let oid = Oid::parse(name.as_bytes());
+            let parts = reader.take(part, (file, oid), object, commit.raw_len()).map_err(|trouble| match trouble {
                 Trouble::Bad(bad) => refused(bad),
                 Trouble::Io(source) => Error::Io { path: path.clone(), doing: "cannot read what git gives", source },
             })?;
@@ -104,25 +119,55 @@ pub(super) fn read(batch: &mut Batch, commit: Oid) -> Result<Tip> {
     reader.finish(commit).map_err(refused)
 }
 
-impl Reader {
-    /// Takes a part; the parts that it leads to.
-    fn take(&mut self, part: &Part, file: &str, object: Object<'_>, oid_len: usize) -> Result<Vec<Wanted>, Trouble> {
+impl<'s> Reader<'s> {
+    fn new(shared: &'s mut Shared) -> Reader<'s> {
+        Reader {
+            shared,
+            root: None,
+            has_versions: false,
+            state: State::default(),
+            mails: Vec::new(),
+            logs: Vec::new(),
+            log: Log::default(),
+            len: 0,
+        }
+    }
+
+    /// Takes a part of this path and object; the parts that it leads to.
+    fn take(
+        &mut self,
+        part: &Part,
+        (file, oid): (&str, Option<Oid>),
+        object: Object<'_>,
+        oid_len: usize,
+    ) -> Result<Vec<Wanted>, Trouble> {
         let bytes = self.bytes(part, file, object)?;
         let mut parts = Vec::new();
+        let contents_before = self.mails.len();
         match part {
             Part::Format => self.root = Some(text::parse_format(&bytes)?),
             Part::Versions => {
                 self.state.versions = text::parse_versions(&bytes)?;
                 self.has_versions = true;
             }
-            Part::Shard(shard) => text::parse_mails(*shard, &bytes, &mut self.state.mails)?,
+            Part::Shard(shard) => {
+                let mut mails = BTreeMap::new();
+                text::parse_mails(*shard, &bytes, &mut mails)?;
+                let mails: Vec<_> = mails.into_iter().collect();
+                self.state.mails.extend(mails.iter().cloned());
+                self.shared.mails.extend(oid.map(|oid| ((*shard, oid), mails)));
+            }
             Part::Head(id) => {
                 self.state.folders.insert(*id, text::parse_folder(*id, &bytes)?);
             }
             Part::Numbers(id, number) => {
                 let folder = self.state.folders.get_mut(id);
                 let folder = folder.ok_or_else(|| BadFile::new(file, "numbers", "a head beside them"))?;
-                text::parse_numbers(*id, *number, &bytes, folder)?;
+                let mut read = Folder { uids: BTreeMap::new(), ..folder.clone() };
+                text::parse_numbers(*id, *number, &bytes, &mut read)?;
+                let uids: Vec<_> = read.uids.into_iter().collect();
+                folder.uids.extend(uids.iter().copied());
+                self.shared.numbers.extend(oid.map(|oid| ((*id, *number, oid), uids)));
             }
             Part::Log(replica, number) => {
                 self.log.replica = Some(*replica);
@@ -142,6 +187,7 @@ impl Reader {
                     let path = || if file.is_empty() { entry.name.into() } else { format!("{file}/{}", entry.name) };
                     match self.within(part, &entry).filter(|part| part.is_tree() == entry.is_tree) {
                         Some(Part::Mail) => {}
+                        Some(part) if self.is_shared(&part, entry.oid) => {}
                         Some(part) => parts.push((part, entry.oid.to_string(), path())),
                         None => {
                             let kind = if entry.is_tree { "a directory" } else { "a file" };
@@ -151,7 +197,34 @@ impl Reader {
                 }
             }
         }
+        if let (Part::MailShard(shard), Some(oid)) = (part, oid) {
+            self.shared.contents.insert((*shard, oid), self.mails[contents_before..].to_vec());
+        }
+        if self.state.mails.len() > MAILS_MAX {
+            return Err(BadFile::new(file, format!("more than {MAILS_MAX} mails"), "fewer").into());
+        }
         Ok(parts)
+    }
+
+    /// Takes a part that was read before, if it was.
+    fn is_shared(&mut self, part: &Part, oid: Oid) -> bool {
+        match part {
+            Part::Shard(shard) => {
+                let Some(mails) = self.shared.mails.get(&(*shard, oid)) else { return false };
+                self.state.mails.extend(mails.iter().cloned());
+            }
+            Part::MailShard(shard) => {
+                let Some(contents) = self.shared.contents.get(&(*shard, oid)) else { return false };
+                self.mails.extend(contents);
+            }
+            Part::Numbers(id, number) => {
+                let numbers = self.shared.numbers.get(&(*id, *number, oid));
+                let (Some(numbers), Some(folder)) = (numbers, self.state.folders.get_mut(id)) else { return false };
+                folder.uids.extend(numbers.iter().copied());
+            }
+            _ => return false,
+        }
+        true
     }
 
     fn bytes(
@@ -216,6 +289,8 @@ impl Reader {
             log::apply(file, text, &mut self.state)?;
         }
         text::check(&self.state)?;
+        // What was shared came first; within a shard the order of the tree is to be right.
+        self.mails.sort_by_key(|(guid, _)| guid.shard());
         // The two are in one order, if all is as it should be.
         let stored = self.mails.iter().map(|(guid, _)| guid);
         if !stored.eq(self.state.mails.keys()) {
@@ -257,6 +332,9 @@ fn entries<'t>(file: &str, bytes: &'t [u8], oid_len: usize) -> Result<Vec<Entry<
             head.strip_prefix(if is_tree { b"40000 ".as_slice() } else { b"100644 " }).ok_or_else(|| bad(head))?;
         let name = std::str::from_utf8(name).map_err(|_| bad(head))?;
         let oid = behind.get(..oid_len).and_then(Oid::from_bytes).ok_or_else(|| bad(head))?;
+        if entries.last().is_some_and(|last: &Entry<'_>| last.name >= name) {
+            return Err(BadFile::new(file, format!("the entry {name} out of order"), "each name once, in order"));
+        }
         if entries.len() == MAILS_MAX {
             return Err(BadFile::new(file, format!("more than {MAILS_MAX} entries"), "fewer"));
         }
