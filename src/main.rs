@@ -1,4 +1,5 @@
 //! The command line of maildex: parse, run, print the error and its hint, exit.
+#![deny(unsafe_code)]
 
 mod cli;
 

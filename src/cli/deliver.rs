@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SI
 
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::{placed, setting, signals};
+use crate::cli::{fatal, placed, setting, signals};
 
 /// As it is typed.
 pub const VERB: &str = "deliver";
@@ -69,6 +69,7 @@ fn parse_flags(letters: &str) -> Result<Flags, String> {
 
 /// What a mail server may see: that all is well, or that it is to try again. A panic is no reason to lose a mail either.
 pub fn with_one_failure(run: impl FnOnce() -> Exit) -> Exit {
+    fatal::end_with(Exit::Busy);
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Exit::Done) => Exit::Done,
         Ok(_) | Err(_) => Exit::Busy,
@@ -79,6 +80,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let mut stdin = Interruptible::new()?;
     let mail = deliver(Dir::open(&args.folder)?, &mut stdin, args.flags)?;
     // From here on it is safe, and nothing else matters: not even what should not happen.
+    fatal::end_with(Exit::Done);
     let told = catch_unwind(AssertUnwindSafe(|| tell(args, &mail, &mut stdin, out)));
     if told.is_err() {
         out.note(format_args!("{}: it is delivered", mail.maildir.path_of(mail.sub, &mail.name).display()));

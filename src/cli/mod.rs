@@ -14,6 +14,7 @@ mod demo;
 mod dump;
 mod exit;
 mod expunge;
+mod fatal;
 mod flag;
 #[cfg(feature = "generate")]
 mod generate;
@@ -222,8 +223,12 @@ fn run(arguments: &[OsString]) -> Exit {
         Ok(cli) => cli,
         Err(error) => return hints::wrong_usage(&error, arguments),
     };
+    fatal::tell();
     setting::set(cli.common.index_dir.as_deref());
-    let mut out = Output::new(cli.common.quiet, cli.common.color);
+    let mut out = match Output::new(cli.common.quiet, cli.common.color) {
+        Ok(out) => out,
+        Err(exit) => return exit,
+    };
     let done = cli.verb.run(&mut out).and_then(|exit| {
         out.flush()?;
         Ok(exit)

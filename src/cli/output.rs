@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 
 use maildex::Error;
 
+use crate::cli::exit::Exit;
 use crate::cli::terminal::{self, Color};
 
 /// Large writes: a listing of a big folder is bound by them.
@@ -22,17 +23,21 @@ pub struct Output {
 }
 
 impl Output {
-    /// Takes stdout over.
-    pub fn new(quiet: bool, color: Color) -> Output {
+    /// Takes stdout over; without a descriptor to spare nothing can be done, which is told.
+    pub fn new(quiet: bool, color: Color) -> Result<Output, Exit> {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
-        // Low descriptors are left to commands that are run, see `lock run`.
-        let file = rustix::io::fcntl_dupfd_cloexec(stdout.as_fd(), 10).map_or_else(
-            // Without a descriptor to spare there is still stderr to say what is wrong.
-            |error| panic!("cannot use stdout: {error}"),
-            File::from,
-        );
-        Output { stdout: BufWriter::with_capacity(BUFFER, file), is_terminal, color, quiet, problems: 0 }
+        // Low descriptors are left to commands that are run, see `lock run`; unless there are no others (`ulimit -n`).
+        let duplicate = |lowest| rustix::io::fcntl_dupfd_cloexec(stdout.as_fd(), lowest);
+        let file = match duplicate(10).or_else(|_| duplicate(3)) {
+            Ok(file) => File::from(file),
+            Err(error) => {
+                let error = io::Error::from(error);
+                let _ = writeln!(io::stderr(), "maildex: standard output: cannot be used: {error}");
+                return Err(Exit::Unusable);
+            }
+        };
+        Ok(Output { stdout: BufWriter::with_capacity(BUFFER, file), is_terminal, color, quiet, problems: 0 })
     }
 
     /// Results go to another file from now on.

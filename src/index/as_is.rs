@@ -218,7 +218,9 @@ impl AsIs {
         let offsets_path = self.offsets_path();
         if let Some((file, map)) = &mut self.offsets {
             let failed = |source| Error::Io { path: offsets_path, doing: "cannot map", source };
-            if let Some(longer) = OffsetsMap::new(file, false).map_err(failed)? {
+            // What was cut meanwhile is looked at as long as it was; the kernel says what of it has gone.
+            let now = OffsetsMap::new(file, false).map_err(failed)?;
+            if let Some(longer) = now.filter(|now| now.blocks() >= map.blocks()) {
                 *map = longer;
             }
         }

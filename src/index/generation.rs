@@ -18,6 +18,7 @@ use crate::format::entry::Seal;
 use crate::format::header::{BORN_LEN, HEADER_LEN, Identity, Kind, Marks, RECORD_LEN, encode_born};
 use crate::format::word::LastChange;
 use crate::index::append::{Tail, reserve};
+use crate::index::open::too_short;
 use crate::index::publish::SlotData;
 use crate::index::{OFFSETS, index_name};
 use crate::lock::Lock;
@@ -179,9 +180,10 @@ impl<'l> NewGeneration<'l> {
             doing: "cannot map",
             source,
         })?;
-        let map = map.expect("the file was made longer than a header");
+        // It was just made long enough; somebody else may have cut it.
+        let map = map.filter(|map| map.blocks() >= blocks).ok_or_else(|| too_short(path.clone(), &file))?;
         for (no, (data, changed)) in (0..).map(SlotNo).zip(&self.slots) {
-            let block = map.block(no.block()).expect("the file was made long enough");
+            let block = map.block(no.block()).expect("so many blocks are mapped");
             data.store_in(block, no, *changed, &self.identity.id);
         }
         let header = map.header();

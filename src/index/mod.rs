@@ -143,7 +143,7 @@ impl Index {
         let counter = self.header().counter().ok_or_else(|| self.bad_number(header::at::COUNTER, "change counter"))?;
         let count = self.header().count().ok_or_else(|| self.bad_number(header::at::COUNT, "count"))?;
         if count > self.capacity() {
-            self.remap()?;
+            self.remap(0)?;
         }
         self.check_count(count)?;
         Ok(Snapshot { index: self, count: count as u32, counter })
@@ -169,10 +169,15 @@ impl Index {
         self.capacity().try_into().unwrap_or(u32::MAX)
     }
 
-    fn remap(&mut self) -> Result<()> {
+    /// Maps the file as long as it is now; an error if something else has cut it, for its slots are counted on.
+    fn remap(&mut self, slots: u64) -> Result<()> {
         let failed = |source| Error::Io { path: self.offsets_path(), doing: "cannot map", source };
+        let needed = self.offsets.blocks().max(slots.div_ceil(block::SLOTS as u64) as usize);
         self.offsets = OffsetsMap::new(&self.offsets_file, self.writable)
-            .and_then(|map| map.ok_or_else(|| std::io::Error::other("the file was cut short")))
+            .and_then(|map| {
+                let whole = map.filter(|map| map.blocks() >= needed);
+                whole.ok_or_else(|| std::io::Error::other("the file was cut short"))
+            })
             .map_err(failed)?;
         Ok(())
     }

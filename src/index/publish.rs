@@ -443,7 +443,7 @@ impl Index {
         let to = HEADER_LEN as u64 + slots.div_ceil(block::SLOTS as u64) * BLOCK_LEN as u64;
         reserve(&self.offsets_file, from, to - from, false)
             .map_err(Error::io("cannot allocate", self.offsets_path()))?;
-        self.remap()
+        self.remap(slots)
     }
 
     /// Says where the new entries of messages are. Whether the hash of one must be changed after that.

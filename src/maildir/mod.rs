@@ -101,7 +101,8 @@ impl Maildir {
 /// Opens a mail for reading: a plain file, never through a symbolic link, and without ever waiting for a fifo.
 pub fn open_mail(dir: &Dir, name: &[u8]) -> Result<(File, Stat), Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = rustix::fs::openat(dir, OsStr::from_bytes(name), flags, Mode::empty())?;
+    let open = || rustix::fs::openat(dir, OsStr::from_bytes(name), flags, Mode::empty());
+    let fd = rustix::io::retry_on_intr(open)?;
     let stat = rustix::fs::fstat(&fd)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok((File::from(fd), stat)),

@@ -20,7 +20,8 @@ use maildex::ops::build::{Options, build};
 use crate::mailbox::{Mailbox, figures, long, mail, skipped};
 use crate::oracle;
 use crate::sweep::{
-    Files, Kill, Left, NEW_CONTENTS, Place, STRACE, Sweep, input, kill, like_undisturbed, strace_works, under_strace,
+    Files, Kill, Left, NEW_CONTENTS, Place, STRACE, Sweep, input, kill, like_undisturbed, nothing, strace_works,
+    under_strace,
 };
 use crate::tally::Tally;
 
@@ -52,7 +53,7 @@ fn replaced(before: &Files, after: &Files) -> Result<(), String> {
 }
 
 /// The command may not touch the mail at all.
-fn untouched(before: &Files, after: &Files) -> Result<(), String> {
+pub fn untouched(before: &Files, after: &Files) -> Result<(), String> {
     let names = |files: &Files| files.keys().cloned().collect::<BTreeSet<_>>();
     if before == after { Ok(()) } else { Err(format!("mail was touched: {:?}, {:?}", names(before), names(after))) }
 }
@@ -70,7 +71,7 @@ fn renamed(before: &Files, after: &Files) -> Result<(), String> {
 }
 
 /// Mail of all kinds, and no index.
-fn fresh() -> Place {
+pub fn fresh() -> Place {
     Place::new(filled(Mailbox::in_memory()))
 }
 
@@ -88,12 +89,12 @@ pub fn filled(mailbox: Mailbox) -> Mailbox {
         .message("new/12.host:2,F", mail("mail 12"))
 }
 
-fn built() -> Place {
+pub fn built() -> Place {
     fresh().build()
 }
 
 /// An index exists, and then every kind of change happened.
-fn grown() -> Place {
+pub fn grown() -> Place {
     let place = fresh().build();
     change(&place.mailbox);
     place
@@ -189,49 +190,66 @@ fn flip(mailbox: &Mailbox, name: &str, at: usize) {
 }
 
 /// A refresh that keeps its hands off the mail.
-const BUILD: Sweep =
-    Sweep { name: "fresh", folder: fresh, command: &["build"], mail: untouched, left: Left::Same, step: 1 };
-const REFRESH: Sweep = Sweep { name: "grown", folder: grown, ..BUILD };
-const READER: Sweep = Sweep { name: "grown, by a reader", command: &["list"], ..REFRESH };
-const NEXT_BLOCK: Sweep = Sweep { name: "next block", folder: next_block, step: 5, ..BUILD };
-const OFFSETS_LOST: Sweep = Sweep { name: "offsets lost", folder: offsets_lost, step: 3, ..BUILD };
-const OFFSETS_DAMAGED: Sweep = Sweep { name: "offsets damaged", folder: offsets_damaged, step: 3, ..BUILD };
-const INDEX_LOST: Sweep = Sweep { name: "index lost", folder: index_lost, step: 3, ..BUILD };
-const INDEX_DAMAGED: Sweep = Sweep { name: "index damaged", folder: index_damaged, step: 3, ..BUILD };
-const COPIED: Sweep = Sweep { name: "copied", folder: copied, ..BUILD };
-const REPAIR: Sweep = Sweep { name: "repair", folder: index_damaged, command: &["repair"], step: 3, ..BUILD };
-const REPAIR_LOST: Sweep = Sweep { name: "repair lost", folder: index_lost, command: &["repair"], step: 3, ..BUILD };
+pub const BUILD: Sweep = Sweep {
+    name: "fresh",
+    folder: fresh,
+    command: &["build"],
+    mail: untouched,
+    left: Left::Same,
+    step: 1,
+    beside: nothing,
+};
+pub const REFRESH: Sweep = Sweep { name: "grown", folder: grown, ..BUILD };
+pub const READER: Sweep = Sweep { name: "grown, by a reader", command: &["list"], ..REFRESH };
+pub const NEXT_BLOCK: Sweep = Sweep { name: "next block", folder: next_block, step: 5, ..BUILD };
+pub const OFFSETS_LOST: Sweep = Sweep { name: "offsets lost", folder: offsets_lost, step: 3, ..BUILD };
+pub const OFFSETS_DAMAGED: Sweep = Sweep { name: "offsets damaged", folder: offsets_damaged, step: 3, ..BUILD };
+pub const INDEX_LOST: Sweep = Sweep { name: "index lost", folder: index_lost, step: 3, ..BUILD };
+pub const INDEX_DAMAGED: Sweep = Sweep { name: "index damaged", folder: index_damaged, step: 3, ..BUILD };
+pub const COPIED: Sweep = Sweep { name: "copied", folder: copied, ..BUILD };
+pub const REPAIR: Sweep = Sweep { name: "repair", folder: index_damaged, command: &["repair"], step: 3, ..BUILD };
+pub const REPAIR_LOST: Sweep =
+    Sweep { name: "repair lost", folder: index_lost, command: &["repair"], step: 3, ..BUILD };
 const SYNC_FAILED: Sweep = Sweep { name: "sync failed", folder: sync_failed, step: 3, ..BUILD };
 
 /// A verb that renames mail. The change of many goes through a refresh first.
-const FLAG: Sweep = Sweep {
+pub const FLAG: Sweep = Sweep {
     name: "flag",
     folder: built,
     command: &["flag", "+F-S", "3"],
     mail: renamed,
     left: Left::SameWhenRunAgain,
     step: 1,
+    beside: nothing,
 };
-const FLAG_MANY: Sweep =
+pub const FLAG_MANY: Sweep =
     Sweep { name: "flag many", folder: grown, command: &["flag", "=RT,+a", "1:*"], step: 3, ..FLAG };
-const INC: Sweep = Sweep { name: "inc", folder: grown, command: &["inc"], step: 3, ..FLAG };
+pub const INC: Sweep = Sweep { name: "inc", folder: grown, command: &["inc"], step: 3, ..FLAG };
 
-const COMPACT: Sweep = Sweep {
+pub const COMPACT: Sweep = Sweep {
     name: "compact",
     folder: refreshed,
     command: &["compact"],
     mail: untouched,
     left: Left::SameWhenRunAgain,
     step: 1,
+    beside: nothing,
 };
 
-const REPLACE: Sweep =
-    Sweep { name: "replace", folder: built, command: &["replace", "3"], mail: replaced, left: Left::SomeOfIt, step: 1 };
+pub const REPLACE: Sweep = Sweep {
+    name: "replace",
+    folder: built,
+    command: &["replace", "3"],
+    mail: replaced,
+    left: Left::SomeOfIt,
+    step: 1,
+    beside: nothing,
+};
 
 /// The numbers of a list where there is no index; `input` is the list.
-const IMPORT: Sweep = Sweep { name: "import", folder: listed, command: &["uids", "import", "-"], step: 7, ..BUILD };
+pub const IMPORT: Sweep = Sweep { name: "import", folder: listed, command: &["uids", "import", "-"], step: 7, ..BUILD };
 /// The same beside numbers that were given out: some mail is new, some gets another one.
-const IMPORT_ABOVE: Sweep = Sweep { name: "import above", folder: listed_above, ..IMPORT };
+pub const IMPORT_ABOVE: Sweep = Sweep { name: "import above", folder: listed_above, ..IMPORT };
 
 /// Some of the mail has numbers, the other way round than by arrival.
 fn listed() -> Place {
@@ -356,11 +374,25 @@ fn expunged(before: &Files, after: &Files) -> Result<(), String> {
     untouched(&without(before), &without(after))
 }
 
-const EXPUNGE: Sweep =
-    Sweep { name: "expunge", folder: built, command: &["expunge", "3"], mail: expunged, left: Left::SomeOfIt, step: 1 };
+pub const EXPUNGE: Sweep = Sweep {
+    name: "expunge",
+    folder: built,
+    command: &["expunge", "3"],
+    mail: expunged,
+    left: Left::SomeOfIt,
+    step: 1,
+    beside: nothing,
+};
 
-const DELIVER: Sweep =
-    Sweep { name: "deliver", folder: built, command: &["deliver"], mail: delivered, left: Left::SomeOfIt, step: 1 };
+pub const DELIVER: Sweep = Sweep {
+    name: "deliver",
+    folder: built,
+    command: &["deliver"],
+    mail: delivered,
+    left: Left::SomeOfIt,
+    step: 1,
+    beside: nothing,
+};
 
 macro_rules! sweeps {
     ($($calls:ident, $stores:ident: $sweep:expr;)*) => {$(

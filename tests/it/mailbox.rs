@@ -109,7 +109,7 @@ impl Mailbox {
         let mut arguments = arguments.into_iter().peekable();
         let mut command = Command::new(maildex());
         command.env_remove("MAILDEX_KILL_AT").env("TZ", "UTC").env("XDG_STATE_HOME", self.temp.path());
-        let has_two_words = |verb: &A| ["uids", "sync"].iter().any(|known| verb.as_ref() == *known);
+        let has_two_words = |verb: &A| ["uids", "sync", "lock"].iter().any(|known| verb.as_ref() == *known);
         let words = if arguments.peek().is_some_and(has_two_words) { 2 } else { 1 };
         command.args(arguments.by_ref().take(words)).arg(self.path()).args(arguments);
         command
@@ -140,6 +140,11 @@ impl Mailbox {
     #[must_use = "ok() or fails_with() must follow"]
     pub fn finish(&self, command: &mut Command) -> Run {
         let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+        self.ended(command, output)
+    }
+
+    /// A command that was run in another way.
+    pub fn ended(&self, command: &Command, output: Output) -> Run {
         Run { command: format!("{command:?}"), output, files: self.tree() }
     }
 

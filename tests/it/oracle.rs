@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::SystemTime;
 
 use crate::mailbox::{Mailbox, Run};
@@ -120,11 +121,16 @@ impl History {
 
 /// Everything about the mail that must stay: path, contents, inode and mtime of each file in new/, cur/ and tmp/.
 pub fn untouchable(mailbox: &Mailbox) -> BTreeMap<String, (Vec<u8>, u64, SystemTime)> {
+    untouchable_in(&mailbox.path())
+}
+
+/// The same of any folder.
+pub fn untouchable_in(folder: &Path) -> BTreeMap<String, (Vec<u8>, u64, SystemTime)> {
     let mut files = BTreeMap::new();
     for sub in ["new", "cur", "tmp"] {
-        for entry in fs::read_dir(mailbox.file(sub)).expect("list the folder") {
+        for entry in fs::read_dir(folder.join(sub)).expect("list the folder") {
             let path = format!("{sub}/{}", entry.expect("an entry").file_name().to_str().expect("a UTF-8 name"));
-            let file = mailbox.file(&path);
+            let file = folder.join(&path);
             let meta = file.symlink_metadata().expect("stat the mail");
             let mtime = meta.modified().expect("an mtime");
             files.insert(path, (fs::read(file).expect("read the mail"), meta.ino(), mtime));

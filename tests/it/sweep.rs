@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Seek, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::mailbox::{Mailbox, Run, figures, installed, long, mail, skipped};
+use crate::mailbox::{Mailbox, Run, figures, installed, long, mail, maildex, skipped};
 use crate::oracle::{self, History, Listed};
 use crate::tally::Tally;
 
@@ -50,6 +51,14 @@ pub struct Sweep {
     pub left: Left,
     /// Of the stores only every so-manieth is tried: for folders that are slow to make, or much like another.
     pub step: usize,
+    /// Ends what the command may have started, and says what it has written elsewhere; an error if that is half of it.
+    pub beside: fn(&Mailbox) -> Result<String, String>,
+}
+
+/// For a command that writes to its folder only.
+#[allow(clippy::unnecessary_wraps)] // one of several of its kind
+pub fn nothing(_: &Mailbox) -> Result<String, String> {
+    Ok(String::new())
 }
 
 /// What a kill and the build after it leave.
@@ -95,7 +104,7 @@ impl Place {
     }
 
     pub fn run(&self, arguments: &[&str], code: i32) -> Result<Run, String> {
-        let run = self.mailbox.finish(self.mailbox.command(arguments).stdin(input(&self.mailbox)));
+        let run = self.mailbox.finish(command(&self.mailbox, arguments).stdin(input(&self.mailbox)));
         if run.code() == Some(code) { Ok(run) } else { Err(format!("expected exit {code}\n{run}")) }
     }
 
@@ -115,6 +124,17 @@ impl Place {
         }
         Ok(listed)
     }
+}
+
+/// A command on the folder, run beside it. After `sh` comes a script, which knows `$maildex` and the folder as `$F`.
+pub fn command(mailbox: &Mailbox, arguments: &[&str]) -> Command {
+    let mut command = mailbox.command(arguments);
+    if let ["sh", script] = arguments {
+        command = Command::new("sh");
+        command.env("F", mailbox.path()).env("maildex", maildex()).args(["-c", script]);
+    }
+    command.env_remove("MAILDEX_LOCK").current_dir(mailbox.path().parent().expect("it is in a directory"));
+    command
 }
 
 /// What those get who read standard input: the file `input` of the folder, else a mail.
@@ -203,12 +223,18 @@ impl Sweep {
 
     /// What an undisturbed run leaves.
     pub fn undisturbed(&self) -> Vec<Listed> {
+        self.undisturbed_beside().0
+    }
+
+    /// The same, and what it has written elsewhere.
+    pub fn undisturbed_beside(&self) -> (Vec<Listed>, String) {
         let mut place = (self.folder)();
-        let before = oracle::untouchable(&place.mailbox);
+        let before = files(&place.mailbox);
         place.run(self.command, 0).expect("an undisturbed run");
+        let beside = (self.beside)(&place.mailbox).expect("after an undisturbed run");
         let listed = place.put_right().expect("after an undisturbed run");
-        (self.mail)(&before, &oracle::untouchable(&place.mailbox)).expect("after an undisturbed run");
-        listed
+        (self.mail)(&before, &files(&place.mailbox)).expect("after an undisturbed run");
+        (listed, beside)
     }
 
     /// How many stores an undisturbed run makes.
@@ -227,7 +253,7 @@ impl Sweep {
     pub fn call_points(&self) -> Vec<(String, usize)> {
         let place = (self.folder)();
         let log = tempfile::NamedTempFile::new().expect("a temporary file");
-        let mut command = under_strace(&place.mailbox.command(self.command), log.path(), None);
+        let mut command = under_strace(&command(&place.mailbox, self.command), log.path(), None);
         place.mailbox.finish(command.stdin(input(&place.mailbox))).ok();
         let log = fs::read_to_string(log.path()).expect("read the log of strace");
         changing_calls(&log)
@@ -236,7 +262,7 @@ impl Sweep {
     /// One folder, one kill or two. Returns how many there were.
     pub fn one(&self, kills: &[Kill; 2], expected: &[Listed]) -> Result<usize, String> {
         let mut place = (self.folder)();
-        let before = oracle::untouchable(&place.mailbox);
+        let before = files(&place.mailbox);
         let (code_before, shown_before) = place.show()?;
         let last_before = place.history.last();
         let mut killed = 0;
@@ -251,16 +277,18 @@ impl Sweep {
                 _ => return Err(format!("list after the kill: exit {code:?}, before it {code_before:?}")),
             }
         }
+        (self.beside)(&place.mailbox)?;
         let mut listed = place.put_right()?;
-        (self.mail)(&before, &oracle::untouchable(&place.mailbox))?;
+        (self.mail)(&before, &files(&place.mailbox))?;
         if self.left == Left::SameWhenRunAgain {
             place.run(self.command, 0)?;
+            (self.beside)(&place.mailbox)?;
             listed = place.put_right()?;
         }
         if self.left != Left::SomeOfIt {
             like_undisturbed(&listed, expected, last_before)?;
         }
-        (self.mail)(&before, &oracle::untouchable(&place.mailbox))?;
+        (self.mail)(&before, &files(&place.mailbox))?;
         let last = place.history.last();
         place.mailbox.deliver("new/9999999999.last", mail("last"));
         let listed = place.put_right()?;
@@ -270,6 +298,22 @@ impl Sweep {
         }
         Ok(killed)
     }
+}
+
+/// Everything about the mail that must stay, in the folder and in that which mail goes to, if there is one.
+pub fn files(mailbox: &Mailbox) -> Files {
+    let mut files = oracle::untouchable(mailbox);
+    let dest = dest(mailbox);
+    if dest.is_dir() {
+        let there = oracle::untouchable_in(&dest);
+        files.extend(there.into_iter().map(|(path, file)| (format!("dest/{path}"), file)));
+    }
+    files
+}
+
+/// The folder that mail goes to.
+pub fn dest(mailbox: &Mailbox) -> PathBuf {
+    mailbox.path().with_file_name("dest")
 }
 
 /// An answer without a refresh may be old, but never short.
@@ -293,7 +337,7 @@ pub fn like_undisturbed(listed: &[Listed], expected: &[Listed], last_before: u64
 
 /// Runs a command that is killed, or fails, at a step. Whether it came that far.
 pub fn kill(mailbox: &Mailbox, arguments: &[&str], at: &Kill) -> Result<bool, String> {
-    let mut command = mailbox.command(arguments);
+    let mut command = command(mailbox, arguments);
     match at {
         Kill::Never => return Ok(false),
         Kill::Call(name, nth) => {
@@ -345,6 +389,7 @@ pub fn under_strace(command: &Command, log: &std::path::Path, inject: Option<&st
         strace.args(["-e", inject]);
     }
     strace.arg(command.get_program()).args(command.get_args());
+    strace.current_dir(command.get_current_dir().unwrap_or(".".as_ref()));
     for (key, value) in command.get_envs() {
         match value {
             Some(value) => strace.env(key, value),
