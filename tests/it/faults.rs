@@ -10,7 +10,8 @@ use std::process::Command;
 
 use crate::mailbox::skipped;
 use crate::sweep::{Place, STRACE, Sweep, strace_works};
-use crate::trouble::{Excuse, Tally, Told, is_script, step, under};
+use crate::tally::Tally;
+use crate::trouble::{Excuse, Told, Tries, is_script, step, under};
 use crate::verbs::ALL;
 
 /// How many are tried of each verb if there is no time for all.
@@ -123,7 +124,7 @@ fn verb(at: usize) {
     assert!(all.len() > 20, "{name}: only {all:?}");
     let step = step(all.len(), PART);
     let expected = sweep.undisturbed_beside();
-    let mut tally = Tally::default();
+    let mut tries = Tries::default();
     for Fault { error, name, nth } in all.iter().skip(at % step).step_by(step) {
         let is_sync = ["fsync", "fdatasync", "msync"].contains(&&**name);
         let excuse = Excuse {
@@ -131,7 +132,7 @@ fn verb(at: usize) {
             must_tell: is_sync && *error != "EINTR" && !is_script(sweep),
             ..Excuse::default()
         };
-        tally.one(sweep, &expected, excuse, |place| {
+        tries.one(sweep, &expected, excuse, |place| {
             let log = tempfile::NamedTempFile::new().expect("a temporary file");
             let inject = format!("inject={name}:error={error}:when={nth}");
             let run = place.mailbox.finish(&mut traced(place, sweep, log.path(), &[&format!("trace={name}"), &inject]));
@@ -140,7 +141,7 @@ fn verb(at: usize) {
             Told { run, trouble: failed.join("\n") }
         });
     }
-    tally.end(&format!("failing calls in {} (of {})", sweep.name, all.len()));
+    tries.end(Tally::Faults, &format!("failing calls in {} (of {})", sweep.name, all.len()));
 }
 
 macro_rules! verbs {

@@ -7,7 +7,8 @@ use std::process::Command;
 use crate::crash::{DELIVER, NEXT_BLOCK, REFRESH};
 use crate::mailbox::{Mailbox, figures, forbidden, installed, long, mail, skipped};
 use crate::sweep::{Place, Sweep};
-use crate::trouble::{Excuse, Tally, Told, step, under};
+use crate::tally::Tally;
+use crate::trouble::{Excuse, Told, Tries, step, under};
 use crate::verbs::ALL;
 
 const PRLIMIT: &str = "install util-linux";
@@ -17,21 +18,21 @@ fn limited(what: &str, sweeps: &[&Sweep], part: usize, excuse: Excuse, limits: &
     if !installed("prlimit") {
         return skipped(what, PRLIMIT);
     }
-    let mut tally = Tally::default();
+    let mut tries = Tries::default();
     let step = step(limits.len(), part);
     let mut last = String::new();
     for (at, sweep) in sweeps.iter().enumerate() {
         let expected = sweep.undisturbed_beside();
         for limit in limits.iter().skip(at % step).step_by(step) {
-            tally.one(sweep, &expected, excuse, |place| {
+            tries.one(sweep, &expected, excuse, |place| {
                 let run = place.mailbox.finish(&mut under(place, sweep.command, &["prlimit", limit]));
                 last.push_str(&run.errors());
                 Told { run, trouble: limit.clone() }
             });
         }
     }
-    assert!(tally.done > 0 && !last.is_empty(), "{what}: {} told, {} done; told last: {last}", tally.told, tally.done);
-    tally.end(what);
+    assert!(tries.done > 0 && !last.is_empty(), "{what}: {} told, {} done; told last: {last}", tries.told, tries.done);
+    tries.end(Tally::Faults, what);
 }
 
 fn all() -> Vec<&'static Sweep> {
@@ -116,7 +117,7 @@ fn on_a_full_disk_reading_goes_on_and_nothing_is_lost() {
     let Some(small) = Small::mount(temp.path(), 4096) else {
         return forbidden("a full file system", "allow mount: run as root, with CAP_SYS_ADMIN");
     };
-    let (mut tried, mut told) = (0, 0);
+    let (mut tried, mut told) = (0u32, 0u32);
     let verbs: [&[&str]; 6] =
         [&["build"], &["list"], &["flag", "+F", "1:5"], &["compact"], &["deliver"], &["uids", "export", "list"]];
     for verb in verbs {
@@ -130,7 +131,7 @@ fn on_a_full_disk_reading_goes_on_and_nothing_is_lost() {
             small.fill(spare);
             let run = place.mailbox.finish(&mut under(&place, verb, &[]));
             tried += 1;
-            told += usize::from(run.code() != Some(0));
+            told += u32::from(run.code() != Some(0));
             let is_told = run.errors().contains("No space left on device");
             let is_right = match run.code() {
                 Some(0) => true,
@@ -148,6 +149,7 @@ fn on_a_full_disk_reading_goes_on_and_nothing_is_lost() {
             assert_eq!(listed.len(), 520 + delivered, "{verb:?}, {spare} pages: {run}");
         }
     }
+    Tally::Faults.add(tried);
     figures(&format!("full disk: {tried} tries, {told} told, reading went on in all"));
     assert!(told > 4 && told < tried);
 }

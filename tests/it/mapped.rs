@@ -16,7 +16,8 @@ use crate::crash::{DELIVER, READER};
 use crate::faults::{faults, traced};
 use crate::mailbox::{Mailbox, Run, figures, long, mail, skipped};
 use crate::sweep::{Place, STRACE, Sweep, strace_works};
-use crate::trouble::{Excuse, Tally, Told, step};
+use crate::tally::Tally;
+use crate::trouble::{Excuse, Told, Tries, step};
 use crate::verbs::ALL;
 
 const SAYS: &str = ": a part of it has gone, or cannot be read, while it was in use\nhint: ";
@@ -74,7 +75,7 @@ fn whatever_a_verb_does_a_cut_file_is_told() {
     if !strace_works() {
         return skipped("files that are cut while they are mapped", STRACE);
     }
-    let mut tally = Tally::default();
+    let mut tries = Tries::default();
     for (at, (_, sweep)) in ALL.iter().enumerate() {
         let points = points(sweep);
         let expected = sweep.undisturbed_beside();
@@ -83,14 +84,14 @@ fn whatever_a_verb_does_a_cut_file_is_told() {
             let name = ["maildex.offsets", "maildex.index."][n / step % 2];
             let len = [0, 4096, 5000][n % 3];
             let excuse = Excuse { harmed: true, not_begun: sweep.command[0] == "sh", ..Excuse::default() };
-            tally.one(sweep, &expected, excuse, |place| {
+            tries.one(sweep, &expected, excuse, |place| {
                 let run = stopped_at(place, sweep, point, || cut(&place.mailbox, name, len));
                 Told { run, trouble: format!("{name} cut to {len} at {point:?}") }
             });
         }
     }
-    assert!(tally.told > 8, "{} told", tally.told);
-    tally.end("files cut while they are mapped");
+    assert!(tries.told > 8, "{} told", tries.told);
+    tries.end(Tally::Damages, "files cut while they are mapped");
 }
 
 /// The last point where it has mapped both files, and has not read them yet.

@@ -10,6 +10,7 @@ use std::process::Command;
 use crate::mailbox::{Run, figures, long};
 use crate::oracle::Listed;
 use crate::sweep::{Files, Left, Place, Sweep, command, files, has_not_shrunk, input, like_undisturbed};
+use crate::tally::Tally;
 
 /// A run, and what of it is not to be seen in its output.
 pub struct Told {
@@ -36,7 +37,7 @@ pub struct Excuse {
 
 /// What came of it.
 #[derive(Default)]
-pub struct Tally {
+pub struct Tries {
     pub tried: usize,
     pub told: usize,
     pub done: usize,
@@ -86,7 +87,7 @@ fn view(listed: &[Listed]) -> Vec<(&str, &str, &str)> {
     view
 }
 
-impl Tally {
+impl Tries {
     /// One try in a folder of its own. `run` gets the command into trouble.
     pub fn one(
         &mut self,
@@ -168,8 +169,10 @@ impl Tally {
     }
 
     /// Prints the figures; fails if anything has.
-    pub fn end(&self, what: &str) {
-        let Tally { tried, told, done, failures } = self;
+    #[track_caller]
+    pub fn end(&self, row: Tally, what: &str) {
+        row.add(self.tried);
+        let Tries { tried, told, done, failures } = self;
         let failed = failures.len();
         figures(&format!("{what}: {tried} tries, {told} told, {done} done all the same, {failed} failures"));
         assert!(failures.is_empty(), "{failed} failures, the first:\n{}", failures[0]);
