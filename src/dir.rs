@@ -204,6 +204,7 @@ impl Dir {
     pub fn unlink(&self, name: &str) -> Result<()> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR) => Err(self.not_ours(name)),
             Err(errno) => Err(Error::io("cannot remove", self.path.join(name))(errno)),
         }
     }

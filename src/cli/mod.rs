@@ -229,6 +229,16 @@ fn run(arguments: &[OsString]) -> Exit {
         Ok(out) => out,
         Err(exit) => return exit,
     };
+    if setting::has_foreign_rights() {
+        out.error(
+            "it has the rights of another user than the one who called it",
+            Some(
+                "it is not made for set-user-ID: chmod ug-s the program, and let sudo or setpriv change the user"
+                    .into(),
+            ),
+        );
+        return Exit::Unusable;
+    }
     let done = cli.verb.run(&mut out).and_then(|exit| {
         out.flush()?;
         Ok(exit)

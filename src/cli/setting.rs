@@ -44,6 +44,12 @@ pub fn lock_ids() -> &'static [String] {
     SETTING.get().map_or(&[], |setting| &setting.lock_ids)
 }
 
+/// Whether the program was made set-user-ID or set-group-ID. Whoever calls it says where files are to be read and written.
+pub fn has_foreign_rights() -> bool {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    getuid() != geteuid() || getgid() != getegid()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

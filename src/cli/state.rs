@@ -32,7 +32,9 @@ impl State {
         };
         let name = real.file_name().unwrap_or_default().to_string_lossy();
         let next = real.with_file_name(format!(".{name}.{}", std::process::id()));
-        let file = File::create(&next).map_err(failed("cannot write beside"))?;
+        // One that a killed run left, or a link that somebody planted; it is removed, and never followed.
+        let _ = std::fs::remove_file(&next);
+        let file = File::create_new(&next).map_err(failed("cannot write beside"))?;
         Ok((State { path: real, next, file, kept: false }, token))
     }
 

@@ -118,6 +118,11 @@ impl Salvage {
             is_copied = is_copied_index(file);
             entries = Some(map);
         }
+        // Nor does an index file without a header of its own prove that a copied offsets file is of this folder.
+        if let (true, false, Some((_, other, false))) = (found.is_copy, found.has_entry, indexes.last()) {
+            let other = dir.path().join(index_name(other.generation));
+            return Err(Error::TwoIndexes { path: dir.path().join(OFFSETS), other });
+        }
         let has_proof = found.has_last_slot || found.has_entry;
         if !has_proof && (!is_whole_file || found.unread > 0) {
             return Err(nothing_left(dir, reason)); // nobody can tell which UIDs were given out

@@ -10,7 +10,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType};
-use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
@@ -336,10 +335,6 @@ impl<'a> Refresh<'a> {
             Outcome::NotMail => {
                 self.so_far.report.odd.push((path(), "no plain file"));
                 return Ok(());
-            }
-            // Not the mail's fault: nothing can be opened now.
-            Outcome::Unreadable(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM), _) => {
-                return Err(Error::io("cannot open", path())(errno));
             }
             Outcome::Unreadable(errno, entry) => {
                 self.so_far.report.unreadable.push((path(), errno.into()));

@@ -4,9 +4,12 @@
 //! the next few mails, reads the headers, and writes finished entries into one buffer.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex};
 
@@ -14,7 +17,7 @@ use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use crate::dir::Dir;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::entry::Entry;
 use crate::maildir::summary::{HEADER_MAX, Summary, header_len};
 use crate::maildir::{Sub, mtime_ns, name, open_mail};
@@ -90,7 +93,8 @@ pub(crate) fn read_one(mail: File) -> Result<(u64, i64, Summary), Errno> {
     Reader::default().summarise(mail, &stat)
 }
 
-/// Reads all mails and hands the outcomes to `take`, in order, with their positions; stops early if that says so.
+/// Reads all mails and hands the outcomes to `take`, in order, with their positions; stops early if that says so. An error
+/// if no more files can be opened.
 pub(crate) fn read_all<'a>(
     dirs: &Subs,
     requests: &(impl Fn(usize) -> Request<'a> + Sync),
@@ -108,6 +112,12 @@ pub(crate) fn read_all<'a>(
     let mut take_chunk = |number: usize, chunk: Chunk| -> Result<bool> {
         let Chunk { mut entries, results } = chunk;
         for (position, (raw, range)) in (number * CHUNK..).zip(results) {
+            // Not the mail's fault: nothing can be opened now, nor could be what follows.
+            if let Raw::Unreadable(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) = raw {
+                let Request { sub, name } = requests(position);
+                let dir = dirs[sub as usize].as_ref().map_or(Path::new(sub.as_str()), Dir::path);
+                return Err(Error::io("cannot open", dir.join(OsStr::from_bytes(name)))(errno));
+            }
             if !take(position, raw.outcome(&mut entries[range]))? {
                 return Ok(false);
             }

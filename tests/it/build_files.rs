@@ -14,6 +14,21 @@ use crate::mailbox::{Mailbox, mail};
 
 const OURS: [&str; 3] = ["maildex.offsets", "maildex.index.1", "maildex.lock"];
 
+/// It had no hint.
+#[test]
+fn a_directory_under_the_name_of_an_unfinished_file_is_told_with_a_hint() {
+    for name in ["maildex.index.tmp", "maildex.offsets.tmp"] {
+        let mail = Mailbox::new().messages(2);
+        fs::create_dir(mail.file(name)).expect("a directory");
+        let run = mail.run(["build"]).fails_with(3);
+        run.stderr_shows(&format!("{name}: found a directory, expected a plain file with one link"));
+        run.stderr_shows("hint: maildex did not put it there");
+        fs::remove_dir(mail.file(name)).expect("remove it");
+        mail.run(["build"]).ok();
+        mail.assert_sound();
+    }
+}
+
 /// Plants something under a name of ours, with and without an index in the folder; nothing may come of it.
 fn planted(what: &str, plant: impl Fn(&Path, &Path)) {
     for name in OURS {

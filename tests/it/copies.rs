@@ -253,6 +253,15 @@ fn another_folders_offsets_file_costs_this_one_nothing() {
             assert_eq!(mail.own_files(), before, "{arguments:?}");
         }
         mail.run(["check"]).fails_with(1);
+        // It was believed where the header of the index file cannot be read.
+        mail.edit("maildex.index.1", |bytes| bytes[20] ^= 4);
+        mail.run(["build"]).fails_with(3).stderr_has("move away the one that came from elsewhere");
+        mail.edit("maildex.index.1", |bytes| bytes[20] ^= 4);
+        // It said that the next build removes the index file, which has all UIDs.
+        other.run(["compact"]).ok();
+        fs::remove_file(mail.file("maildex.offsets")).expect("remove our file");
+        cp("-p", &other.file("maildex.offsets"), &mail.file("maildex.offsets"));
+        mail.run(["check"]).fails_with(1).stderr_has("nothing proves which of them is this folder's");
         // The hint, followed.
         mail.remove("maildex.offsets");
         mail.run(["repair"]).ok();
@@ -261,7 +270,7 @@ fn another_folders_offsets_file_costs_this_one_nothing() {
 
         // The other way round this folder's offsets file proves itself by its birth, and the index file is the stranger.
         fs::remove_file(mail.file("maildex.index.2")).expect("remove our file");
-        cp("-p", &other.file("maildex.index.1"), &mail.file("maildex.index.2"));
+        cp("-p", &other.file("maildex.index.2"), &mail.file("maildex.index.2"));
         mail.run(["repair"]).ok().stdout_has("3 messages kept their UIDs, 3 of them read from the mail again");
         mail.assert_listed(&LEFT);
         mail.assert_sound();

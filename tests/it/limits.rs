@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::crash::{DELIVER, NEXT_BLOCK, REFRESH};
+use crate::crash::{DELIVER, INDEX_LOST, NEXT_BLOCK, REFRESH};
 use crate::mailbox::{Mailbox, figures, forbidden, installed, long, mail, skipped};
 use crate::sweep::{Place, Sweep};
 use crate::tally::Tally;
@@ -51,6 +51,14 @@ fn with_few_descriptors_every_verb_says_so() {
         let run = place.mailbox.finish(&mut under(&place, &["list"], &["prlimit", &limit]));
         assert!([Some(0), Some(3)].contains(&run.code()), "{limit}: {run}");
     }
+}
+
+/// A new generation was made in which no mail could be read, and listed.
+#[test]
+fn an_index_made_anew_with_few_descriptors_is_whole_or_not_made() {
+    let limits: Vec<_> = (5..=17).map(|limit| format!("--nofile={limit}:{limit}")).collect();
+    let excuse = Excuse { not_begun: true, ..Excuse::default() };
+    limited("an index made anew with few descriptors", &[&INDEX_LOST], limits.len(), excuse, &limits);
 }
 
 /// Who has no memory is ended, by us or by the run-time; and a mail server gets a status that makes it try again.

@@ -1,5 +1,6 @@
 //! All tests of the program: one binary, a file a verb.
 
+mod access;
 mod build;
 mod build_files;
 mod build_guard;
@@ -33,8 +34,10 @@ mod forged;
 mod format;
 mod generate;
 mod hints;
+mod hostile;
 mod images;
 mod inc;
+mod killed;
 mod limits;
 mod list;
 mod list_format;
@@ -63,6 +66,7 @@ mod show;
 mod soak;
 mod stamps;
 mod stat;
+mod surroundings;
 mod sweep;
 mod sync;
 mod sync_join;

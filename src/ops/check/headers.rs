@@ -3,8 +3,9 @@
 use super::Check;
 use crate::error::Result;
 use crate::format::block::{BLOCK_LEN, SLOTS};
-use crate::format::header::{BORN_LEN, HEADER_LEN, HeaderPage, Marks, RECORD_LEN, at, decode_born};
+use crate::format::header::{BORN_LEN, HEADER_LEN, HeaderPage, Kind, Marks, RECORD_LEN, at, decode_born};
 use crate::index::generation::{generations, is_temporary};
+use crate::index::open::read_identity;
 use crate::index::{OFFSETS, index_name};
 use crate::maildir::Sub;
 
@@ -25,8 +26,13 @@ impl Check<'_> {
         let Some(named) = self.index.generation() else { return Ok(()) };
         for generation in generations(self.folder.dir())? {
             if generation != named {
-                let what = format!("not named by {OFFSETS}; the next build removes it");
-                self.note("left-over", self.folder.file(&index_name(generation)), None, what);
+                let name = index_name(generation);
+                let what = if self.is_of_another(&name)? {
+                    format!("of another index than {OFFSETS}, and nothing proves which of them is this folder's")
+                } else {
+                    format!("not named by {OFFSETS}; the next build removes it")
+                };
+                self.note("left-over", self.folder.file(&name), None, what);
             }
         }
         if !super::is_free(self.folder)? {
@@ -39,6 +45,14 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether an index file is of another index, and nothing says that the offsets file is of this folder.
+    fn is_of_another(&self, name: &str) -> Result<bool> {
+        let Some(file) = self.folder.dir().open_file(name, false)? else { return Ok(false) };
+        let own = read_identity(&file, Kind::Index, self.folder.file(name)).ok();
+        let is_other = own.zip(self.index.identity()).is_some_and(|(own, named)| own.id != named.id);
+        Ok(is_other && self.index.is_copy())
     }
 
     /// Words with a checksum of their own, and what they say together.
