@@ -88,3 +88,11 @@ pub fn begin() {
 pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("tally")
 }
+
+#[test]
+fn the_document_has_a_row_for_each_count() {
+    let document = include_str!("../../docs/reliability.md");
+    for (_, name) in ROWS {
+        assert!(document.contains(&format!("\n| {name} | ")), "no row for: {name}");
+    }
+}
