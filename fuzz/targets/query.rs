@@ -10,7 +10,7 @@ use maildex::query::{Clock, Query};
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     let now = Timestamp::from_second(1_800_000_000).expect("a time");
-    let clock = Clock { now, zone: TimeZone::UTC };
+    let clock = Clock { now, zone: TimeZone::UTC.into() };
     let arguments = || text.split('\0');
     let _ = (wants_text(arguments(), &clock), is_key(&text));
     let Ok(query) = Query::parse(arguments(), &clock) else { return };

@@ -124,7 +124,7 @@ fn local(text: &[u8]) {
     SCRATCH.with(|scratch| {
         fs::write(scratch.file("local"), text).expect("write it");
         let _ = Local::read_head(scratch.path(), "");
-        let Ok(Some(local)) = Local::read(scratch.path(), "") else { return };
+        let Ok(Some(mut local)) = Local::read(scratch.path(), "") else { return };
         local.save(scratch.path()).expect("write it");
         let again = Local::read(scratch.path(), "").expect("what we wrote").expect("a file");
         assert_eq!(again, local);
