@@ -92,9 +92,8 @@ fn mail_comes_and_is_renamed_flagged_and_watched_and_two_sync_meanwhile() {
             for replica in &replicas {
                 let runs = [(); 2].map(|()| scope.spawn(|| replica.mailbox.run(["sync", "run"])));
                 let runs = runs.map(|run| run.join().expect("a run"));
-                // One of the two may be told that the other one is at work; but not both.
+                // One is told that the other is at work; and who works may give way to the others.
                 assert!(runs.iter().all(|run| matches!(run.code(), Some(0 | 4 | 75))), "{}{}", runs[0], runs[1]);
-                assert!(runs.iter().any(|run| run.code() != Some(75)), "{}{}", runs[0], runs[1]);
             }
         }
         drop(last);
