@@ -14,6 +14,9 @@ use crate::report::Row;
 /// How long each lasts.
 const SPAN: Duration = Duration::from_secs(3);
 
+/// Lists from the index alone. Whoever lists the directory, to take up what others did or for a name that the index does not
+/// know, keeps renames waiting for as long as that takes, which is the kernel's doing.
+///
 /// Reads by so many programs at once, alone and beside a writer. `mail` is the folder; `elsewhere` one of the same size
 /// that the readers do not look at: a writer there takes as much of the machine, and nothing of the folder.
 pub fn measure(maildex: &Path, mail: &Path, elsewhere: &Path, messages: u32) -> Result<Vec<Row>> {
@@ -36,7 +39,7 @@ pub fn measure(maildex: &Path, mail: &Path, elsewhere: &Path, messages: u32) -> 
         let begin = Instant::now();
         let read = || -> Result<(), String> {
             while !is_over.load(Ordering::Relaxed) {
-                run(&["list", &mail_text, "--paths", "--no-refresh", "unseen"]).map_err(|error| error.to_string())?;
+                run(&["list", &mail_text, "--no-refresh", "unseen"]).map_err(|error| error.to_string())?;
                 reads.fetch_add(1, Ordering::Relaxed);
             }
             Ok(())

@@ -368,7 +368,7 @@ pub fn machine(work: &Path, peers: &[Kind]) -> Result<String> {
     let date = print(&["date", "+%Y-%m-%d %H:%M"]).unwrap_or_else(unknown);
     let commit =
         print(&["git", "-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"]).unwrap_or_else(unknown);
-    let versions: Vec<_> = peers.iter().filter_map(|peer| peer.version()).collect();
+    let versions: Vec<_> = peers.iter().map(|peer| peer.version()).collect();
     Ok(format!(
         "{cpu}, {cores} cores, {:.0} GB; {system}, Linux {kernel}, {}; load {load} at the beginning, {date}; maildex {commit}, \
          static; {}",

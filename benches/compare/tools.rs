@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use maildex::maildir::name::base_of;
 use maildex::sample::Sample;
@@ -122,23 +123,12 @@ impl Kind {
         std::env::split_paths(&path).any(|directory| directory.join(self.program().0).is_file())
     }
 
-    /// What it says of its version.
-    pub fn version(self) -> Option<String> {
-        let words: &[&str] = match self {
-            Kind::Limit | Kind::Maildex => return None,
-            Kind::Mblaze => &["dpkg-query", "-W", "-f=mblaze ${Version}", "mblaze"],
-            Kind::Dovecot => &["doveadm", "--version"],
-            Kind::Mairix => &["mairix", "--version"],
-            Kind::Neomutt => &["neomutt", "-v"],
-            Kind::Notmuch => &["notmuch", "--version"],
-            Kind::Mu => &["mu", "--version"],
-        };
-        let output = Command::new(words[0]).args(&words[1..]).output().ok()?;
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let line = text.lines().find(|line| line.contains(|c: char| c.is_ascii_digit()))?;
-        let word = line.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
-        Some(format!("{} {}", self.name(), word.trim_end_matches([';', ','])))
+    /// Name and version, of the Debian package if there is one.
+    pub fn version(self) -> String {
+        let words = ["-W", "-f=${Version}", self.program().1];
+        let output = Command::new("dpkg-query").args(words).output().ok().filter(|output| output.status.success());
+        let version = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        format!("{} {version}", self.name()).trim_end().to_string()
     }
 }
 
@@ -231,6 +221,11 @@ impl<'s> Tool<'s> {
                 Ok(_) => fs::remove_file(&path)?,
                 Err(_) => {}
             }
+        }
+        if self.kind == Kind::Maildex {
+            // A first build waits for the next second where an index may just have been removed, as one was here.
+            let past = SystemTime::now() - Duration::from_hours(1);
+            fs::File::open(&self.mail)?.set_modified(past)?;
         }
         if self.kind == Kind::Mu {
             let mail = format!("--maildir={}", self.mail.display());

@@ -37,7 +37,7 @@ pub fn draw(results: &Results, size: u32) -> Result<String, fmt::Error> {
         .collect();
     let low = all.iter().copied().fold(f64::MAX, f64::min).log10().floor();
     let high = all.iter().copied().fold(0.0, f64::max).log10().ceil();
-    let x = |seconds: f64| LEFT + (seconds.log10() - low) / (high - low) * (WIDTH - LEFT - 30.0);
+    let x = |seconds: f64| LEFT + (seconds.log10() - low) / (high - low) * (WIDTH - LEFT - 40.0);
     let bottom = TOP + lines.len() as f64 * STEP;
     let mut text = String::new();
     writeln!(
