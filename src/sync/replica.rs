@@ -3,7 +3,9 @@
 //! In the repository there is a directory `maildex/` of our own: `replica` says which one this is, `local` what was applied
 //! last, `trash/` is mail that others have removed.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -24,6 +26,8 @@ pub struct Replica {
     pub root: PathBuf,
     /// Which one of those that meet.
     pub id: ReplicaId,
+    /// Which it was before it was copied, or put back from a back-up.
+    pub was: Vec<ReplicaId>,
     /// What people call it.
     pub name: String,
     /// The repository.
@@ -53,10 +57,7 @@ impl Replica {
         fs::create_dir_all(&own).map_err(|source| Error::Io { path: own.clone(), doing: "cannot create", source })?;
         let file = own.join(REPLICA);
         if !file.exists() {
-            let text = format!("id {}\nname {name}\nroot {}\n", ReplicaId::random(), real_root.display());
-            let unfinished = own.join("replica.tmp");
-            let written = fs::write(&unfinished, text).and_then(|()| fs::rename(&unfinished, &file));
-            written.map_err(|source| Error::Io { path: file, doing: "cannot write", source })?;
+            write(&own, ReplicaId::random(), name, &real_root, &[])?;
         }
         Replica::open(root, path)
     }
@@ -86,8 +87,17 @@ impl Replica {
             return Err(Error::Sync { path: root.into(), found, advice });
         }
         let name = value("name").unwrap_or_default().to_string();
+        let was = text.lines().filter_map(|line| ReplicaId::parse(line.strip_prefix("was ")?.as_bytes())).collect();
         let repository = Repository::open(path)?;
-        Ok(Replica { root: root.into(), id, name, repository, path: path.into() })
+        Ok(Replica { root: root.into(), id, was, name, repository, path: path.into() })
+    }
+
+    /// The same mail root as another replica, from now on.
+    pub(super) fn renamed(&self, id: ReplicaId) -> Result<Replica> {
+        let was = [self.was.as_slice(), &[self.id]].concat();
+        write(&self.own(), id, &self.name, &real(&self.root)?, &was)?;
+        let (root, path) = (self.root.clone(), self.path.clone());
+        Ok(Replica { root, id, was, name: self.name.clone(), repository: self.repository.clone(), path })
     }
 
     /// Our own directory in the repository.
@@ -99,6 +109,22 @@ impl Replica {
     pub fn trash(&self) -> Trash {
         Trash::at(self.own().join("trash"))
     }
+}
+
+/// Writes down which replica it is.
+fn write(own: &Path, id: ReplicaId, name: &str, root: &Path, was: &[ReplicaId]) -> Result<()> {
+    let mut text = format!("id {id}\nname {name}\nroot {}\n", root.display());
+    for id in was {
+        let _ = writeln!(text, "was {id}");
+    }
+    let (file, unfinished) = (own.join(REPLICA), own.join("replica.tmp"));
+    let written = fs::File::create(&unfinished).and_then(|mut out| {
+        out.write_all(text.as_bytes())?;
+        out.sync_all()?;
+        fs::rename(&unfinished, &file)?;
+        fs::File::open(own)?.sync_all()
+    });
+    written.map_err(|source| Error::Io { path: file, doing: "cannot write", source })
 }
 
 fn real(path: &Path) -> Result<PathBuf> {

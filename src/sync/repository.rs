@@ -43,7 +43,7 @@ const SETTINGS: [(&str, &str); 8] = [
 const ATTRIBUTES: &str = "m/*/* -delta\n";
 
 /// A bare repository of git, ours alone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Repository {
     pub(super) git: Git,
 }
@@ -264,7 +264,7 @@ impl Repository {
     }
 
     /// All refs of ours, without `refs/maildex/`.
-    fn refs(&self) -> Result<BTreeMap<String, Oid>> {
+    pub(super) fn refs(&self) -> Result<BTreeMap<String, Oid>> {
         let format = "--format=%(objectname) %(refname:lstrip=2)";
         let listed = self.git.run("git for-each-ref", ["for-each-ref", format, "refs/maildex/"], b"")?;
         let refs = listed.split(|&byte| byte == b'\n').filter_map(|line| {

@@ -19,10 +19,12 @@ use crate::sync::local::Local;
 use crate::sync::meet::{SameContent, decide, meet};
 use crate::sync::peer;
 use crate::sync::remote::Remote;
+use crate::sync::renew::{self, Why as WhyNew};
 use crate::sync::replica::Replica;
 use crate::sync::repository::{Peer, Tip};
 use crate::sync::scan::{Held, Manner, Scan, Scanner, folder_name};
-use crate::sync::state::{FolderId, Guid, State};
+use crate::sync::seal::Seal;
+use crate::sync::state::{FolderId, Guid, ReplicaId, State};
 use crate::sync::trash::KEPT;
 use crate::sync::tree::Shared;
 use crate::tree;
@@ -80,6 +82,8 @@ pub struct Outcome {
     pub pushed: Vec<String>,
     /// What could not be done; the rest was.
     pub failed: Vec<Error>,
+    /// It was copied, or put back from a back-up, and is a new replica from now on.
+    pub renewed: Option<(WhyNew, ReplicaId)>,
     /// Folders in which others are at work all the time: the next run goes on.
     pub unfinished: bool,
 }
@@ -115,7 +119,7 @@ pub fn run(
     told: &mut dyn FnMut(Step<'_>),
     progress: OnProgress<'_>,
 ) -> Result<Outcome> {
-    let (repository, dir) = (&replica.repository, replica.own());
+    let (repository, dir) = (&replica.repository.clone(), replica.own());
     let _busy = repository.lock()?;
     let mut outcome = Outcome::default();
     let remotes = repository.remotes()?;
@@ -123,14 +127,27 @@ pub fn run(
         let fetched = repository.fetch(remote, plan.patience, &mut |line| told(Step::Git(line)));
         outcome.failed.extend(fetched.err().into_iter().flatten());
     }
-    let peers = repository.peers(replica.id)?;
-    let own = repository.own(replica.id)?;
-    let commit = own.map(|commit| commit.to_string()).unwrap_or_default();
+    renew::settle(replica)?;
+    let mut peers = repository.peers(replica.id)?;
+    let mut own = repository.own(replica.id)?;
+    let mut commit = own.map(|commit| commit.to_string()).unwrap_or_default();
     let head = Local::read_head(&dir, &commit)?;
-    let is_idle = match &head {
+    let mut is_idle = match &head {
         Some(head) => peers.is_empty() && !head.pending && is_unchanged(&replica.root, plan, head)?,
         None => false,
     };
+    let renewed;
+    let mut replica = replica;
+    if let Some(renewal) = renew::examine(replica, &plan.manner, own, &peers, !is_idle)? {
+        let mut local = Local::read(&dir, &commit)?.unwrap_or_default();
+        let told = &mut |path: &Path, owner: Option<&Owner>| told(Step::Waits(path, owner));
+        renewed = renewal.carry_out(replica, own, &mut local, &plan.manner, told, progress)?;
+        outcome.renewed = Some((renewal.why, renewed.id));
+        (replica, is_idle) = (&renewed, false);
+        (peers, own) = (repository.peers(replica.id)?, repository.own(replica.id)?);
+        commit = own.map(|commit| commit.to_string()).unwrap_or_default();
+        seal(replica, plan, None)?;
+    }
     let worked = if is_idle {
         None
     } else {
@@ -139,7 +156,12 @@ pub fn run(
         let local = Local::read(&dir, &commit)?.unwrap_or_default();
         let mut run = Run { replica, plan, told: &mut *told, progress, outcome: &mut outcome, tip, local, shared };
         run.work(peers)?;
-        Some((run.tip, run.local))
+        let (tip, local) = (run.tip, run.local);
+        // Where much is missing nobody knows whether this is the mail root.
+        if !outcome.held.iter().any(|held| held.here) {
+            seal(replica, plan, tip.as_ref())?;
+        }
+        Some((tip, local))
     };
     if !plan.pull_only {
         let (own, worked) = match worked {
@@ -173,6 +195,13 @@ pub fn run(
     }
     replica.trash().clean(KEPT)?;
     Ok(outcome)
+}
+
+/// Writes down how the replica knows itself again.
+fn seal(replica: &Replica, plan: &Plan<'_>, tip: Option<&Tip>) -> Result<()> {
+    let counter = tip.and_then(|tip| tip.state.versions.get(&replica.id)).copied().unwrap_or(0);
+    let folders = tree::find(&replica.root)?.folders;
+    Seal::write(&replica.own(), &replica.root, counter, folders.iter().map(|path| &**path), plan.manner.setting)
 }
 
 /// Whether every folder is as it was when the last run ended.

@@ -19,6 +19,7 @@ struct SyncRecord<'a> {
     burnt: Vec<BurntRecord<'a>>,
     held_back: usize,
     pushed: &'a [String],
+    renewed: Option<String>,
     failed: Vec<String>,
 }
 
@@ -100,6 +101,7 @@ pub fn synced(out: &mut impl Write, root: &Path, outcome: &Outcome) -> io::Resul
         burnt: outcome.burnt.iter().map(burnt).collect(),
         held_back: outcome.held.iter().map(|held| held.gone).sum(),
         pushed: &outcome.pushed,
+        renewed: outcome.renewed.map(|(_, id)| id.to_string()),
         failed: outcome.failed.iter().map(ToString::to_string).collect(),
     };
     line(out, &record)

@@ -114,6 +114,11 @@ fn tell(args: &Args, outcome: &Outcome, out: &mut Output) {
     for (path, report) in &outcome.reports {
         build::problems(report, path, out);
     }
+    if let Some((why, id)) = outcome.renewed {
+        let root = args.folder.display();
+        out.note(format_args!("{root}: goes on as a new replica, {id}: {why}"));
+        out.note_hint(Some("no UID is given out twice, and mail that is missing here comes again".into()));
+    }
     for (path, why) in &outcome.stays {
         out.note(format_args!("{}: stays here: {why}", path.display()));
     }

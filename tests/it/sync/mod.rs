@@ -9,3 +9,4 @@ mod hostile;
 mod kill;
 mod model;
 mod replica;
+mod restored;
