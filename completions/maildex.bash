@@ -187,6 +187,12 @@ _maildex() {
             maildex__subcmd__help__subcmd__sync,add-peer)
                 cmd="maildex__subcmd__help__subcmd__sync__subcmd__add__subcmd__peer"
                 ;;
+            maildex__subcmd__help__subcmd__sync,cut)
+                cmd="maildex__subcmd__help__subcmd__sync__subcmd__cut"
+                ;;
+            maildex__subcmd__help__subcmd__sync,forget)
+                cmd="maildex__subcmd__help__subcmd__sync__subcmd__forget"
+                ;;
             maildex__subcmd__help__subcmd__sync,init)
                 cmd="maildex__subcmd__help__subcmd__sync__subcmd__init"
                 ;;
@@ -253,6 +259,12 @@ _maildex() {
             maildex__subcmd__sync,add-peer)
                 cmd="maildex__subcmd__sync__subcmd__add__subcmd__peer"
                 ;;
+            maildex__subcmd__sync,cut)
+                cmd="maildex__subcmd__sync__subcmd__cut"
+                ;;
+            maildex__subcmd__sync,forget)
+                cmd="maildex__subcmd__sync__subcmd__forget"
+                ;;
             maildex__subcmd__sync,help)
                 cmd="maildex__subcmd__sync__subcmd__help"
                 ;;
@@ -270,6 +282,12 @@ _maildex() {
                 ;;
             maildex__subcmd__sync__subcmd__help,add-peer)
                 cmd="maildex__subcmd__sync__subcmd__help__subcmd__add__subcmd__peer"
+                ;;
+            maildex__subcmd__sync__subcmd__help,cut)
+                cmd="maildex__subcmd__sync__subcmd__help__subcmd__cut"
+                ;;
+            maildex__subcmd__sync__subcmd__help,forget)
+                cmd="maildex__subcmd__sync__subcmd__help__subcmd__forget"
                 ;;
             maildex__subcmd__sync__subcmd__help,help)
                 cmd="maildex__subcmd__sync__subcmd__help__subcmd__help"
@@ -1152,7 +1170,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help__subcmd__sync)
-            opts="init add-peer run status undelete"
+            opts="init add-peer run status undelete cut forget"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1166,6 +1184,34 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__help__subcmd__sync__subcmd__add__subcmd__peer)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__sync__subcmd__cut)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__help__subcmd__sync__subcmd__forget)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1830,7 +1876,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__sync)
-            opts="-q -h --quiet --index-dir --color --help init add-peer run status undelete help"
+            opts="-q -h --quiet --index-dir --color --help init add-peer run status undelete cut forget help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1873,8 +1919,56 @@ _maildex() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        maildex__subcmd__sync__subcmd__cut)
+            opts="-q -h --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__forget)
+            opts="-q -h --timeout --quiet --index-dir --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         maildex__subcmd__sync__subcmd__help)
-            opts="init add-peer run status undelete help"
+            opts="init add-peer run status undelete cut forget help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1888,6 +1982,34 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__sync__subcmd__help__subcmd__add__subcmd__peer)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__help__subcmd__cut)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        maildex__subcmd__sync__subcmd__help__subcmd__forget)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1972,7 +2094,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__sync__subcmd__init)
-            opts="-q -h --repo --name --quiet --index-dir --color --help"
+            opts="-q -h --repo --name --trash-days --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1983,6 +2105,10 @@ _maildex() {
                     return 0
                     ;;
                 --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trash-days)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2002,7 +2128,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__sync__subcmd__run)
-            opts="-q -h --pull-only --accept-removals --no-uids --same-content --json --wait --quiet --index-dir --color --help"
+            opts="-q -h --pull-only --accept-removals --no-uids --same-content --timeout --json --wait --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2010,6 +2136,10 @@ _maildex() {
             case "${prev}" in
                 --same-content)
                     COMPREPLY=($(compgen -W "join keep" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --wait)
@@ -2254,7 +2384,7 @@ _maildex() {
             return 0
             ;;
         maildex__subcmd__watch)
-            opts="-r -q -h --recursive --since --once --exec --json --quiet --index-dir --color --help"
+            opts="-r -q -h --recursive --since --once --exec --sync --sync-every --json --quiet --index-dir --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2265,6 +2395,10 @@ _maildex() {
                     return 0
                     ;;
                 --exec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sync-every)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2330,7 +2464,7 @@ _maildex_words() {
                 expunge) verb="expunge" expects="folder file" values="--query --trash --root -r --wait --index-dir --color" ;;
                 dedupe) verb="dedupe" expects="folder" values="--by --trash --wait --index-dir --color" ;;
                 compact) verb="compact" expects="folder other" values="--if-dead --wait --index-dir --color" ;;
-                watch) verb="watch" expects="folder" values="--since --exec --index-dir --color" ;;
+                watch) verb="watch" expects="folder" values="--since --exec --sync-every --index-dir --color" ;;
                 check) verb="check" expects="folder" values="--index-dir --color" ;;
                 repair) verb="repair" expects="folder other" values="--wait --index-dir --color" ;;
                 dump) verb="dump" expects="folder other" values="--index-dir --color" ;;
@@ -2346,11 +2480,13 @@ _maildex_words() {
                 "lock wanted") verb="lock wanted" expects="folder other" values="--index-dir --color" ;;
                 "lock break") verb="lock break" expects="folder other" values="--index-dir --color" ;;
                 sync) verb="sync" expects="other" values="--index-dir --color" ;;
-                "sync init") verb="sync init" expects="folder other" values="--repo --name --index-dir --color" ;;
+                "sync init") verb="sync init" expects="folder other" values="--repo --name --trash-days --index-dir --color" ;;
                 "sync add-peer") verb="sync add-peer" expects="folder other" values="--index-dir --color" ;;
-                "sync run") verb="sync run" expects="folder other" values="--same-content --wait --index-dir --color" ;;
+                "sync run") verb="sync run" expects="folder other" values="--same-content --timeout --wait --index-dir --color" ;;
                 "sync status") verb="sync status" expects="folder other" values="--index-dir --color" ;;
                 "sync undelete") verb="sync undelete" expects="folder file" values="--index-dir --color" ;;
+                "sync cut") verb="sync cut" expects="folder other" values="--index-dir --color" ;;
+                "sync forget") verb="sync forget" expects="folder other" values="--timeout --index-dir --color" ;;
                 demo) verb="demo" expects="folder other" values="--messages --wait --index-dir --color" ;;
                 *) at=$((at + 1)) ;;
             esac

@@ -410,12 +410,14 @@ complete -c maildex -n "__fish_maildex_using_subcommand compact" -s q -l quiet -
 complete -c maildex -n "__fish_maildex_using_subcommand compact" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l since -d 'Begin with what changed since this token; of several folders each can have one. 0 for everything that there is' -r
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l exec -d 'Run this with sh for each event, before it is printed, with MAILDEX_EVENT, MAILDEX_FOLDER, MAILDEX_UID, MAILDEX_WAS_UID, MAILDEX_DIR, MAILDEX_FLAGS, MAILDEX_PATH and MAILDEX_TOKEN in its environment. What it prints goes to standard error' -r
+complete -c maildex -n "__fish_maildex_using_subcommand watch" -l sync-every -d 'How often sync is to ask others if nothing happens here: 1, 30s, 5m' -r
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also in a pipe, with columns as on a terminal: for less -R'
 never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s r -l recursive -d 'Do so with each folder below FOLDER: .Sent.2026 of Maildir++, nested directories'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l once -d 'End when something has happened and was printed'
+complete -c maildex -n "__fish_maildex_using_subcommand watch" -l sync -d 'Watch a mail root with all folders below, and run sync run whenever something happened, and now and then'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -l json -d 'One JSON object an event'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -565,20 +567,23 @@ complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "wanted" -d 'Ask whether somebody waits for the lock of a folder'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "break" -d 'Remove the lockfile that a dead holder left'
 complete -c maildex -n "__fish_maildex_using_subcommand lock; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also in a pipe, with columns as on a terminal: for less -R'
 never\t'Not at all'"
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -s q -l quiet -d 'Print results and errors only'
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "init" -d 'Make a replica of a mail root'
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "add-peer" -d 'Say with which repository to exchange what happens'
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "run" -d 'Exchange with the others what happened, once'
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "status" -d 'Say how it stands with a replica'
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "undelete" -d 'Put mail back that another replica has removed'
-complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -f -a "init" -d 'Make a replica of a mail root'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -f -a "add-peer" -d 'Say with which repository to exchange what happens'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -f -a "run" -d 'Exchange with the others what happened, once'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -f -a "status" -d 'Say how it stands with a replica'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -f -a "undelete" -d 'Put mail back that another replica has removed'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -f -a "cut" -d 'Let go of history that every replica has heard, and of mail that was expunged'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -f -a "forget" -d 'Wait no longer for a replica that will not come back'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and not __fish_seen_subcommand_from init add-peer run status undelete cut forget help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -l repo -d 'Where to make the repository' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -l name -d 'What to call this replica; if not given, as the host is called' -r
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -l trash-days -d 'How many days mail that others have removed is kept; 30 if it was never said' -r
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from init" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also in a pipe, with columns as on a terminal: for less -R'
@@ -593,6 +598,7 @@ complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from add-peer" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l same-content -d 'What mail is that has another name elsewhere, and the same contents, where two mail roots meet for the first time' -r -f -a "join\t'One mail: the smaller name wins, flags are united'
 keep\t'Two mails'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l timeout -d 'How long a peer may be silent before it is given up: 30, 2m, 1h, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -618,11 +624,26 @@ always\t'Also in a pipe, with columns as on a terminal: for less -R'
 never\t'Not at all'"
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from undelete" -s q -l quiet -d 'Print results and errors only'
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from undelete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from cut" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from cut" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from cut" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from cut" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from forget" -l timeout -d 'How long a peer may be silent before it is given up: 30, 2m, 1h, forever' -r
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from forget" -l index-dir -d 'Keep what belongs to FOLDER in a directory of its own in DIR, not beside the mail' -r -F
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from forget" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Also in a pipe, with columns as on a terminal: for less -R'
+never\t'Not at all'"
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from forget" -s q -l quiet -d 'Print results and errors only'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "init" -d 'Make a replica of a mail root'
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "add-peer" -d 'Say with which repository to exchange what happens'
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "run" -d 'Exchange with the others what happened, once'
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "status" -d 'Say how it stands with a replica'
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "undelete" -d 'Put mail back that another replica has removed'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "cut" -d 'Let go of history that every replica has heard, and of mail that was expunged'
+complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Wait no longer for a replica that will not come back'
 complete -c maildex -n "__fish_maildex_using_subcommand sync; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l messages -d 'How many messages, up to a million' -r
 complete -c maildex -n "__fish_maildex_using_subcommand demo" -l wait -d 'How long to wait for the lock: 0, 0.5, 2m, forever' -r
@@ -671,6 +692,8 @@ complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_su
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "run" -d 'Exchange with the others what happened, once'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "status" -d 'Say how it stands with a replica'
 complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "undelete" -d 'Put mail back that another replica has removed'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "cut" -d 'Let go of history that every replica has heard, and of mail that was expunged'
+complete -c maildex -n "__fish_maildex_using_subcommand help; and __fish_seen_subcommand_from sync" -f -a "forget" -d 'Wait no longer for a replica that will not come back'
 
 # What the definitions of options do not say: directories for FOLDER, the words of queries, and of SPEC.
 function __fish_maildex_expects --argument-names what
@@ -762,7 +785,7 @@ function __fish_maildex_expects --argument-names what
                 case 'watch'
                     set verb watch
                     set expects folder
-                    set values --since --exec --index-dir --color
+                    set values --since --exec --sync-every --index-dir --color
                 case 'check'
                     set verb check
                     set expects folder
@@ -826,7 +849,7 @@ function __fish_maildex_expects --argument-names what
                 case 'sync init'
                     set verb sync init
                     set expects folder other
-                    set values --repo --name --index-dir --color
+                    set values --repo --name --trash-days --index-dir --color
                 case 'sync add-peer'
                     set verb sync add-peer
                     set expects folder other
@@ -834,7 +857,7 @@ function __fish_maildex_expects --argument-names what
                 case 'sync run'
                     set verb sync run
                     set expects folder other
-                    set values --same-content --wait --index-dir --color
+                    set values --same-content --timeout --wait --index-dir --color
                 case 'sync status'
                     set verb sync status
                     set expects folder other
@@ -843,6 +866,14 @@ function __fish_maildex_expects --argument-names what
                     set verb sync undelete
                     set expects folder file
                     set values --index-dir --color
+                case 'sync cut'
+                    set verb sync cut
+                    set expects folder other
+                    set values --index-dir --color
+                case 'sync forget'
+                    set verb sync forget
+                    set expects folder other
+                    set values --timeout --index-dir --color
                 case 'demo'
                     set verb demo
                     set expects folder other

@@ -46,6 +46,7 @@ mod stat;
 mod stat_view;
 mod state;
 mod sync;
+mod syncing;
 mod template;
 mod terminal;
 mod text;

@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use maildex::Error;
 use maildex::folder::Folder;
+use maildex::lock::Wait;
 use maildex::ops::build::{Progress, Report};
 use maildex::ops::changes::{Event, Token, changes};
 use maildex::watch::{Listener, Ringer, Trouble, Watcher};
@@ -20,7 +22,9 @@ use crate::cli::json::{Records, cannot_write};
 use crate::cli::output::Output;
 use crate::cli::setting;
 use crate::cli::signals;
+use crate::cli::syncing::Syncing;
 use crate::cli::tree::Recursive;
+use crate::cli::waiting::parse_wait;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +64,12 @@ pub struct Args {
     once: bool,
     #[arg(long, value_name = "CMD", help = EXEC)]
     exec: Option<String>,
+    /// Watch a mail root with all folders below, and run sync run whenever something happened, and now and then
+    #[arg(long, conflicts_with = "once")]
+    sync: bool,
+    /// How often sync is to ask others if nothing happens here: 1, 30s, 5m
+    #[arg(long, value_name = "TIME", default_value = "1m", requires = "sync", value_parser = parse_wait)]
+    sync_every: Wait,
     /// One JSON object an event
     #[arg(long)]
     json: bool,
@@ -68,10 +78,29 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let none = || Error::Token { path: args.folders[0].clone(), why: "it is none" };
     let tokens = args.since.iter().map(|text| Token::parse(text).ok_or_else(none)).collect::<Result<_, _>>()?;
-    let mut watcher = Watcher::new(&args.folders, args.recursive.recursive, setting::get())?;
+    let mut watcher = Watcher::new(&args.folders, args.recursive.recursive || args.sync, setting::get())?;
     end_with_output(watcher.ringer());
-    watcher.run(tokens, &mut Teller { args, out, said: HashMap::new(), told: false })?;
+    let syncing = if args.sync { Some(syncing(args)?) } else { None };
+    watcher.run(tokens, &mut Teller { args, out, said: HashMap::new(), told: false, syncing })?;
     Ok(Exit::Done)
+}
+
+fn syncing(args: &Args) -> anyhow::Result<Syncing> {
+    let [root] = &args.folders[..] else {
+        let (path, found) = (args.folders[0].clone(), "there is more than one mail root".into());
+        return Err(Error::Sync {
+            path,
+            found,
+            advice: "name one with --sync, and watch the others by themselves".into(),
+        }
+        .into());
+    };
+    super::sync::open(root)?;
+    let every = match args.sync_every {
+        Wait::For(time) => time.max(Duration::from_millis(200)),
+        Wait::Forever => Duration::from_hours(24 * 365),
+    };
+    Ok(Syncing::start(root, every)?)
 }
 
 /// Ends the watching when the reader of stdout has gone, which otherwise would show only when something happens.
@@ -97,6 +126,8 @@ struct Teller<'a> {
     /// What was said of each folder the last time.
     said: HashMap<PathBuf, Vec<Said>>,
     told: bool,
+    /// Tells other machines.
+    syncing: Option<Syncing>,
 }
 
 impl Listener for Teller<'_> {
@@ -111,6 +142,9 @@ impl Listener for Teller<'_> {
                 execute(command, path, &mut events, event, self.out)?;
             }
             self.told = true;
+            if let Some(syncing) = &self.syncing {
+                syncing.ring();
+            }
             events.print(self.out.stdout(), event)?;
             self.out.flush().map_err(cannot_write)
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::dir::Dir;
 use crate::error::{Error, Result};
@@ -13,11 +13,11 @@ use crate::maildir::Sub;
 use crate::maildir::draft::Draft;
 use crate::maildir::flags::Flags;
 use crate::maildir::name::{Name, canonical};
-use crate::sync::Remote;
 use crate::sync::local::Local;
 use crate::sync::replica::Replica;
 use crate::sync::scan::is_folder_name;
 use crate::sync::trash::Trashed;
+use crate::sync::{Cut, Remote, ReplicaId, Repository};
 
 pub use crate::sync::run::{Lost, Outcome, Plan, Step, run};
 
@@ -36,6 +36,10 @@ pub struct Status {
     pub waiting: Vec<String>,
     /// Mail that others have removed, and that can be had back.
     pub trashed: Vec<Trashed>,
+    /// Commits that are kept.
+    pub commits: usize,
+    /// Replicas that have not heard of everything, as far as is known: what was expunged is kept for them.
+    pub late: Vec<ReplicaId>,
 }
 
 /// Says how it stands. Calls no other machine.
@@ -51,7 +55,55 @@ pub fn status(replica: &Replica) -> Result<Status> {
         remotes: repository.remotes()?.into_iter().map(|remote| (remote.clone(), has(&remote))).collect(),
         waiting: repository.peers(replica.id)?.into_iter().map(|peer| peer.replica.to_string()).collect(),
         trashed: replica.trash().list()?,
+        commits: repository.commits()?,
+        late: repository.late()?.into_iter().filter(|id| *id != replica.id).collect(),
     })
+}
+
+/// Lets go of history that every replica has heard.
+pub fn cut(replica: &Replica) -> Result<Cut> {
+    let _busy = replica.repository.lock()?;
+    replica.repository.cut(Some(replica.id))
+}
+
+/// The same in a hub.
+pub fn cut_hub(path: &Path) -> Result<Cut> {
+    let repository = Repository::open_hub(path)?;
+    let _busy = repository.lock()?;
+    repository.cut(None)
+}
+
+/// Waits no longer for a replica, here and in the peers. What could not be done there comes back.
+pub fn forget(replica: &Replica, id: ReplicaId, patience: Duration) -> Result<Vec<Error>> {
+    let unknown = |found: &str| Error::Sync {
+        path: replica.root.clone(),
+        found: format!("{id}: {found}"),
+        advice: format!("those that are late are named by: maildex sync status {}", replica.root.display()),
+    };
+    if id == replica.id {
+        return Err(unknown("that is this replica itself"));
+    }
+    let repository = &replica.repository;
+    let _busy = repository.lock()?;
+    let mut failed = Vec::new();
+    for remote in repository.remotes()? {
+        failed.extend(repository.forget_at(&remote, id, patience, &mut |_| {}).err());
+    }
+    if !repository.forget(id)? && failed.is_empty() {
+        return Err(unknown("no such replica is known"));
+    }
+    Ok(failed)
+}
+
+/// The same in a hub alone.
+pub fn forget_in_hub(path: &Path, id: ReplicaId) -> Result<()> {
+    let repository = Repository::open_hub(path)?;
+    let _busy = repository.lock()?;
+    if repository.forget(id)? {
+        return Ok(());
+    }
+    let advice = format!("those that are there: git -C {} for-each-ref refs/maildex/r", path.display());
+    Err(Error::Sync { path: path.into(), found: format!("{id}: no such replica is known"), advice })
 }
 
 /// What came of putting mail back.

@@ -22,7 +22,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::error::{Error, Result};
 
 /// What git has to obey, whatever the configuration of the user or the repository says.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 12] = [
     // A commit that was announced is on the disk.
     "core.fsync=all",
     "core.hooksPath=/dev/null",
@@ -35,6 +35,9 @@ const SETTINGS: [&str; 10] = [
     "gc.auto=0",
     "maintenance.auto=false",
     "core.autocrlf=false",
+    // An https server that sends nothing is given up.
+    "http.lowSpeedLimit=1",
+    "http.lowSpeedTime=120",
     // The repository is named by us, not found in some directory above.
     "safe.directory=*",
 ];

@@ -11,6 +11,7 @@
 pub mod apply;
 mod arrive;
 mod busy;
+mod cut;
 pub mod edit;
 pub mod git;
 pub mod guid;
@@ -34,6 +35,7 @@ pub mod text;
 pub mod trash;
 mod tree;
 
+pub use cut::Cut;
 pub use import::Import;
 pub use join::{Burnt, Merged, Numbering, Why, merge};
 pub use meet::SameContent;

@@ -7,14 +7,18 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::sync::repository::Repository;
 use crate::sync::state::ReplicaId;
-use crate::sync::trash::Trash;
+use crate::sync::trash::{KEPT, Trash};
 
 /// Our own directory in the repository.
 const OWN: &str = "maildex";
+
+/// The setting of the repository that says how many days the trash keeps mail.
+const TRASH_DAYS: &str = "maildex.trashDays";
 
 /// The file that says which replica it is.
 const REPLICA: &str = "replica";
@@ -103,6 +107,17 @@ impl Replica {
     /// Our own directory in the repository.
     pub fn own(&self) -> PathBuf {
         self.path.join(OWN)
+    }
+
+    /// How long mail that others have removed is kept.
+    pub fn trash_kept(&self) -> Result<Duration> {
+        let days = self.repository.setting(TRASH_DAYS)?.and_then(|days| days.parse::<u32>().ok());
+        Ok(days.map_or(KEPT, |days| Duration::from_secs(u64::from(days) * 24 * 3600)))
+    }
+
+    /// Says so.
+    pub fn set_trash_days(&self, days: u32) -> Result<()> {
+        self.repository.set(TRASH_DAYS, &days.to_string())
     }
 
     /// Mail that others have removed.

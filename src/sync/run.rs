@@ -25,7 +25,6 @@ use crate::sync::repository::{Peer, Tip};
 use crate::sync::scan::{Held, Manner, Scan, Scanner, folder_name};
 use crate::sync::seal::Seal;
 use crate::sync::state::{FolderId, Guid, ReplicaId, State};
-use crate::sync::trash::KEPT;
 use crate::sync::tree::Shared;
 use crate::tree;
 
@@ -193,7 +192,7 @@ pub fn run(
     if !is_idle {
         outcome.failed.extend(repository.tidy().err());
     }
-    replica.trash().clean(KEPT)?;
+    replica.trash().clean(replica.trash_kept()?)?;
     Ok(outcome)
 }
 

@@ -63,6 +63,8 @@ struct StatusRecord<'a> {
     trash: usize,
     peers: Vec<PeerRecord<'a>>,
     waiting: &'a [String],
+    commits: usize,
+    late: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -123,6 +125,8 @@ pub fn sync_status(out: &mut impl Write, root: &Path, replica: &Replica, status:
         trash: status.trashed.len(),
         peers: peers.iter().map(|(r, has_all)| PeerRecord { name: &r.name, url: &r.url, has_all: *has_all }).collect(),
         waiting: &status.waiting,
+        commits: status.commits,
+        late: status.late.iter().map(ToString::to_string).collect(),
     };
     line(out, &record)
 }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use maildex::sync::Remote;
 
@@ -41,6 +41,10 @@ pub fn run(args: &Args, _: &mut Output) -> anyhow::Result<Exit> {
     let is_directory = !args.url.contains(':') && !args.url.starts_with('-');
     let url =
         if is_directory { std::path::absolute(&args.url)?.to_string_lossy().into_owned() } else { args.url.clone() };
-    replica.repository.add_remote(&Remote { name: args.name.clone(), url })?;
+    replica.repository.add_remote(&Remote { name: args.name.clone(), url: url.clone() })?;
+    if is_directory {
+        // If it is not there yet, or not ours to change, a push across a cut will say what it needs.
+        let _ = maildex::sync::Repository::takes_cuts(Path::new(&url));
+    }
     Ok(Exit::Done)
 }

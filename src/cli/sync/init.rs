@@ -18,7 +18,7 @@ Examples:
 /// Make a replica of a mail root
 ///
 /// Its repository is made outside of the mail root, below `$XDG_STATE_HOME/maildex` (or `~/.local/state/maildex`), or in
-/// DIR. Nothing happens to the mail. Done again it changes nothing.
+/// DIR. Nothing happens to the mail. Done again it changes nothing but --trash-days.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -31,6 +31,9 @@ pub struct Args {
     /// What to call this replica; if not given, as the host is called
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// How many days mail that others have removed is kept; 30 if it was never said
+    #[arg(long, value_name = "DAYS")]
+    trash_days: Option<u32>,
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
@@ -53,6 +56,9 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         }
     };
     let replica = Replica::init(&args.folder, &path, &name.replace(char::is_control, " "))?;
+    if let Some(days) = args.trash_days {
+        replica.set_trash_days(days)?;
+    }
     if args.repo.is_some() && !place.exists() {
         std::fs::create_dir_all(place.parent().unwrap_or(&place)).map_err(failed)?;
         symlink(&path, &place).map_err(failed)?;

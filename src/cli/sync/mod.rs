@@ -1,6 +1,8 @@
 //! `sync`: one mail root on several machines.
 
 mod add_peer;
+mod cut;
+mod forget;
 mod init;
 mod run;
 mod status;
@@ -36,6 +38,8 @@ enum Verb {
     Run(run::Args),
     Status(status::Args),
     Undelete(undelete::Args),
+    Cut(cut::Args),
+    Forget(forget::Args),
 }
 
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
@@ -45,6 +49,8 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         Verb::Run(args) => run::run(args, out),
         Verb::Status(args) => status::run(args, out),
         Verb::Undelete(args) => undelete::run(args, out),
+        Verb::Cut(args) => cut::run(args, out),
+        Verb::Forget(args) => forget::run(args, out),
     }
 }
 
@@ -57,6 +63,8 @@ impl Args {
             Verb::Run(args) => &args.folder,
             Verb::Status(args) => &args.folder,
             Verb::Undelete(args) => &args.folder,
+            Verb::Cut(args) => &args.folder,
+            Verb::Forget(args) => &args.folder,
         }
     }
 }
@@ -75,7 +83,7 @@ fn place(root: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// The replica of a mail root.
-fn open(root: &Path) -> anyhow::Result<Replica> {
+pub(super) fn open(root: &Path) -> anyhow::Result<Replica> {
     let place = place(root)?;
     let path = std::fs::canonicalize(&place).unwrap_or(place);
     Ok(Replica::open(root, &path)?)

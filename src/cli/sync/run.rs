@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use maildex::lock::Wait;
 use maildex::ops::sync::{self, Outcome, Plan, Step};
 use maildex::sync::join::Numbering;
 use maildex::sync::scan::{Held, Manner};
@@ -9,7 +10,7 @@ use super::folder_path;
 use crate::cli::build::{self, Bar, until_asked};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::waiting::{Waiting, tell_once};
+use crate::cli::waiting::{Waiting, parse_wait, tell_once};
 use crate::cli::{json, setting, shell, text};
 
 const EXAMPLES: &str = "\
@@ -50,6 +51,9 @@ pub struct Args {
     /// What mail is that has another name elsewhere, and the same contents, where two mail roots meet for the first time
     #[arg(long, value_name = "WHAT")]
     same_content: Option<SameContent>,
+    /// How long a peer may be silent before it is given up: 30, 2m, 1h, forever
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = parse_wait)]
+    timeout: Wait,
     /// Print what was done as one JSON object
     #[arg(long)]
     json: bool,
@@ -65,9 +69,6 @@ enum SameContent {
     Keep,
 }
 
-/// How long git may be silent.
-const PATIENCE: Duration = Duration::from_mins(5);
-
 pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let replica = super::open(&args.folder)?;
     let plan = Plan {
@@ -82,7 +83,7 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
             SameContent::Join => maildex::sync::SameContent::Join,
             SameContent::Keep => maildex::sync::SameContent::Keep,
         }),
-        patience: PATIENCE,
+        patience: patience(args.timeout),
     };
     let mut bar = Bar::new(out.shows_progress());
     let mut was_told = false;
@@ -108,6 +109,14 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     }
     let is_clean = outcome.held.is_empty() && !outcome.unfinished;
     Ok(if is_clean { Exit::Done } else { Exit::Some })
+}
+
+/// How long git may be silent.
+pub(super) fn patience(timeout: Wait) -> Duration {
+    match timeout {
+        Wait::For(time) => time,
+        Wait::Forever => Duration::MAX,
+    }
 }
 
 fn tell(args: &Args, outcome: &Outcome, out: &mut Output) {

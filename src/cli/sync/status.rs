@@ -17,6 +17,9 @@ Examples:
 /// Say how it stands with a replica
 ///
 /// As of its last run; no other machine is called. In a pipe: one value a line, after its name and a tab.
+///
+/// Mail that was expunged is in the history until that is cut (sync cut), here and in every peer. For those that are late,
+/// because they have not heard of everything, it is kept.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -54,11 +57,13 @@ pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
         ("messages", status.mails.to_string()),
         ("pending", if status.pending { "yes" } else { "no" }.into()),
         ("trash", status.trashed.len().to_string()),
+        ("commits", status.commits.to_string()),
     ];
     for (remote, has_all) in &status.remotes {
         let state = if *has_all { "has all" } else { "is behind" };
         lines.push(("peer", format!("{} {state} {}", remote.name, remote.url)));
     }
+    lines.extend(status.late.iter().map(|id| ("late", id.to_string())));
     lines.extend(status.waiting.iter().map(|id| ("waiting", id.clone())));
     for (name, value) in lines {
         if is_terminal {

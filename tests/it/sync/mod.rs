@@ -2,6 +2,8 @@
 
 mod beside;
 mod cases;
+mod cut;
+mod far;
 mod first;
 mod git;
 mod guard;
