@@ -79,7 +79,7 @@ fuzz_target!(|data: &[u8]| {
                 1 => file.truncate(at),
                 2 => {
                     // Swapped with what stands elsewhere, in whole words.
-                    let (a, b) = (at & !7, input.number::<2>() as usize % (file.len() + 1) & !7);
+                    let (a, b) = (at & !7, (input.number::<2>() as usize % (file.len() + 1)) & !7);
                     if a.max(b) + 8 <= file.len() {
                         for n in 0..8 {
                             file.swap(a + n, b + n);
