@@ -141,7 +141,10 @@ pub(crate) fn adopt(folder: &Folder, list: &UidList<'_>, lock: &Lock, progress: 
     match recover::open(folder.dir(), None)? {
         Found::Nothing => begin(folder, list, lock, 1, progress),
         Found::Index(mut index) => match index.last_given()? {
-            0 => begin(folder, list, lock, index.identity().generation + 1, progress),
+            // Whoever watches it goes on, if its UIDVALIDITY stays.
+            0 if index.identity().uid_validity != list.uid_validity => {
+                begin(folder, list, lock, index.identity().generation + 1, progress)
+            }
             _ => extend(folder, list, Writer::new(*index, lock)?, lock, progress),
         },
         Found::Broken(why) => Err(Error::NeedsBuild { path: folder.path().to_path_buf(), why }),
@@ -288,6 +291,7 @@ impl Plan {
         let key = snapshot.index().identity();
         let (mut entries, by_base) = (snapshot.index().entries()?, ByBase::new(snapshot)?);
         let mut plan = Plan::default();
+        plan.done.created = last == 0;
         plan.done.uid_next = list.uid_next.max(u64::from(last) + 1);
         for line in &list.lines {
             let (uid, base) = (line.uid, &*line.base);

@@ -159,3 +159,17 @@ fn a_watcher_sees_what_comes_from_elsewhere() {
     assert!(events.contains(&("added", "2.host")), "{told:?}");
     assert!(events.iter().any(|(event, base)| *base == "1.host" && *event != "added"), "{told:?}");
 }
+
+#[test]
+fn the_first_mail_of_a_folder_does_not_end_a_watch() {
+    let (replicas, _hub) = Replica::with_hub(2);
+    for at in [0, 1, 0, 1] {
+        replicas[at].sync();
+    }
+    let token = replicas[1].mailbox.run(["changes", "--since", "0"]).ok().text();
+    let token = token.lines().last().expect("a line").split('\t').next_back().expect("a token").to_string();
+    replicas[0].mailbox.deliver("new/1.host", mail("the first"));
+    replicas[0].sync();
+    replicas[1].sync();
+    replicas[1].mailbox.run(["changes", "--since", &token]).ok().stdout_has("1.host");
+}
