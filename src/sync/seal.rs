@@ -73,11 +73,11 @@ impl IndexSeal {
     }
 
     /// Whether the index was put back since, or is a copy. Who makes a new generation makes a later one; the same one has
-    /// the same birth.
+    /// the same birth. Another index was made anew here, which the look at the folder sees by itself.
     pub(super) fn was_put_back(&self, now: &IndexSeal) -> bool {
-        self.index != now.index
-            || now.generation < self.generation
-            || (now.generation == self.generation && now.born_ns != self.born_ns)
+        let is_same =
+            now.generation > self.generation || (now.generation == self.generation && now.born_ns == self.born_ns);
+        self.index == now.index && !is_same
     }
 }
 
@@ -207,6 +207,6 @@ mod tests {
         {
             assert_eq!(before.was_put_back(&now), was_put_back, "{now:?}");
         }
-        assert!(before.was_put_back(&IndexSeal { index: [2; 16], ..before }));
+        assert!(!before.was_put_back(&IndexSeal { index: [2; 16], ..seal(1, 70) }));
     }
 }
