@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use maildex::sample;
 use maildex::sync::log;
@@ -144,10 +145,13 @@ fn states() -> Vec<Vec<u8>> {
     };
     let (a, b) = (Guid([0x11; 16]), Guid([0x22; 16]));
     let (root, work) = (FolderId::of(b""), FolderId::of(b"work/a b"));
-    let mail = |base: &str, flags: &[(u8, u32)], places: &[(FolderId, BTreeSet<Dot>)]| Mail {
-        base: base.as_bytes().to_vec(),
-        flags: flags.iter().copied().collect(),
-        places: places.iter().cloned().collect(),
+    let mail = |base: &str, flags: &[(u8, u32)], places: &[(FolderId, BTreeSet<Dot>)]| {
+        Arc::new(Mail {
+            base: base.as_bytes().to_vec(),
+            flags: flags.iter().copied().collect(),
+            delivered: 1_700_000_000,
+            places: places.iter().cloned().collect(),
+        })
     };
     let before = State {
         versions: BTreeMap::from([(one, 9)]),
