@@ -85,7 +85,6 @@ pub fn faults(sweep: &Sweep) -> Vec<Fault> {
     let inbox = inbox.to_str().expect("a path in UTF-8");
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let (mut begun, mut faults) = (BTreeSet::new(), BTreeSet::new());
-    let mut loading: BTreeMap<&str, usize> = BTreeMap::new();
     let main = log.split_whitespace().next().expect("a process id");
     for line in log.lines() {
         let Some((process, call)) = line.split_once(char::is_whitespace) else { continue };
@@ -93,12 +92,16 @@ pub fn faults(sweep: &Sweep) -> Vec<Fault> {
         let nth = counts.entry((process, name)).or_default();
         *nth += 1;
         let nth = *nth;
-        if arguments.contains(inbox) && begun.insert(process) && process == main {
-            loading = counts.iter().map(|((_, name), count)| (*name, *count)).collect();
+        if arguments.contains(inbox) {
+            begun.insert(process);
         }
-        // A thread of a process that has begun counts its own calls; those that the loader has made are not for it.
-        let is_thread = !is_script(sweep) && begun.contains(main) && loading.get(name).is_none_or(|made| nth > *made);
+        // A thread of a process that has begun. What else threads do depends on the moment.
+        let is_thread = !is_script(sweep) && begun.contains(main) && name.starts_with("inotify");
         if !begun.contains(process) && !is_thread {
+            continue;
+        }
+        // The crate notify wakes its thread by a write, and panics if that fails, which of an eventfd cannot be.
+        if sweep.command[0] == "watch" && name == "write" {
             continue;
         }
         let kind = match name {

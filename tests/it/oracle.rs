@@ -105,10 +105,14 @@ impl History {
         for Listed { uid, mail } in listed {
             let stem = mail.base.split(',').next().unwrap_or("").to_string();
             let (was_stem, was_id) = self.mails.entry(*uid).or_insert_with(|| (stem.clone(), mail.message_id.clone()));
-            if *was_stem != stem || (!was_id.is_empty() && *was_id != mail.message_id) {
+            // Of mail that could not be read the index knows no more than the name.
+            let is_other = !was_id.is_empty() && !mail.message_id.is_empty() && *was_id != mail.message_id;
+            if *was_stem != stem || is_other {
                 return Err(format!("WRONG UID: {uid} was {was_stem} <{was_id}> and is {mail:?}"));
             }
-            was_id.clone_from(&mail.message_id);
+            if !mail.message_id.is_empty() {
+                was_id.clone_from(&mail.message_id);
+            }
         }
         Ok(())
     }
