@@ -20,7 +20,7 @@ pub(super) const UID_NEXT_MAX: u32 = 3 << 30;
 const UID_LEAP: u32 = 1 << 20;
 
 /// More changes than a replica makes in a million years, at ten a second.
-const COUNTER_MAX: u64 = 1 << 48;
+pub(super) const COUNTER_MAX: u64 = 1 << 48;
 
 /// The longest mail that is taken from another replica, and told to one.
 pub const MAIL_MAX: u64 = 1 << 30;

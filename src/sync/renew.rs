@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::git::Oid;
-use super::peer::UID_NEXT_MAX;
+use super::peer::{COUNTER_MAX, UID_NEXT_MAX};
 use super::repository::{Peer, Repository, Tip};
 use super::seal::{Born, IndexSeal, Seal, machine};
 use super::state::{Folder as Known, FolderId, Guid, ReplicaId, State};
@@ -157,7 +157,9 @@ fn others_know_more(replica: &Replica, own: Option<Oid>, peers: &[Peer]) -> Resu
         }
     }
     for peer in peers {
-        if counter_in(repository, peer.commit, me) > made {
+        let knows = counter_in(repository, peer.commit, me);
+        // Of who will be refused nothing is believed.
+        if knows > made && knows <= COUNTER_MAX && repository.read(peer.commit).is_ok() {
             return Ok(Some(heard(repository, own, peer.commit, me)?));
         }
     }
