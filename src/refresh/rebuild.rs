@@ -207,7 +207,15 @@ impl Rebuild {
     /// The entries of the messages that have none, with state and inode. Mail that others rename meanwhile is looked for
     /// again; what never can be caught loses its UID.
     fn read(&mut self, folder: &Folder) -> Result<HashMap<Uid, ReadAgain>> {
-        let dirs: Subs = Sub::ALL.map(|sub| folder.maildir().sub(sub).ok());
+        // One that is there and cannot be opened now is no empty one: all its mail would lose its UIDs.
+        let mut dirs: Subs = [None, None];
+        for sub in Sub::ALL {
+            match folder.maildir().sub(sub) {
+                Ok(dir) => dirs[sub as usize] = Some(dir),
+                Err(error) if error.errno() == Some(rustix::io::Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let mut entries = HashMap::new();
         let mut orphans = std::mem::take(&mut self.orphans);
         for _ in 0..MAX_TRIES {
