@@ -158,7 +158,9 @@ impl Repository {
         // A commit that is no state of ours has no vv; git ends when it is asked for that, so trees are looked at first.
         let oids: Vec<Oid> = history.keys().copied().collect();
         let mut input = Vec::new();
-        oids.iter().for_each(|oid| put(&mut input, format_args!("{oid}:vv\n")));
+        for oid in &oids {
+            put(&mut input, format_args!("{oid}:vv\n"));
+        }
         let found = self.git.run("git cat-file", ["cat-file", "--batch-check"], &input)?;
         let found = String::from_utf8_lossy(&found).into_owned();
         let mut blobs = Vec::new();
@@ -196,7 +198,9 @@ impl Repository {
     fn write_cuts(&self, cuts: &BTreeSet<Oid>) -> Result<()> {
         let (path, lock) = (self.path().join("shallow"), self.path().join("shallow.lock"));
         let mut text = Vec::new();
-        cuts.iter().for_each(|oid| put(&mut text, format_args!("{oid}\n")));
+        for oid in cuts {
+            put(&mut text, format_args!("{oid}\n"));
+        }
         let written = fs::File::options().write(true).create_new(true).open(&lock).and_then(|mut file| {
             let done = file.write_all(&text).and_then(|()| file.sync_all());
             let done = done.and_then(|()| fs::rename(&lock, &path));

@@ -123,9 +123,8 @@ impl Tries {
             Some(75) if is_told => self.told += 1,
             Some(3 | 4) if is_told && !is_deliver => self.told += 1,
             // Before it has begun the kernel may end even what a mail server calls.
-            None if excuse.not_begun => self.told += 1,
+            None | Some(75 | 127) if excuse.not_begun => self.told += 1,
             Some(1..=99 | 126..=255) if excuse.not_begun && !is_deliver => self.told += 1,
-            Some(75 | 127) if excuse.not_begun => self.told += 1,
             _ => return Err(with_run("not told, or no status that it may have".into())),
         }
         if excuse.must_tell && !has_failed && !is_told {

@@ -25,11 +25,10 @@ fn holds(repository: &Path) -> bool {
 /// Every file of a repository but the trash, as bytes: reflogs, the list of what was fetched, logs of crashes.
 fn files_hold(directory: &Path) -> bool {
     fs::read_dir(directory).expect("list").map(|entry| entry.expect("an entry").path()).any(|path| {
-        match path.is_dir() {
-            true => !path.ends_with("maildex/trash") && files_hold(&path),
-            false => {
-                fs::read(&path).is_ok_and(|bytes| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()))
-            }
+        if path.is_dir() {
+            !path.ends_with("maildex/trash") && files_hold(&path)
+        } else {
+            fs::read(&path).is_ok_and(|bytes| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()))
         }
     })
 }
