@@ -12,6 +12,7 @@ use crate::mailbox::skipped;
 use crate::sweep::{Place, STRACE, Sweep, strace_works};
 use crate::tally::Tally;
 use crate::trouble::{Excuse, Told, Tries, is_script, step, under};
+use crate::crash::INDEX_LOST;
 use crate::verbs::ALL;
 
 /// How many are tried of each verb if there is no time for all.
@@ -62,6 +63,8 @@ pub struct Fault {
     pub error: &'static str,
     pub name: String,
     pub nth: usize,
+    /// The file that it names, if it names one.
+    pub file: String,
 }
 
 /// The command of a verb under strace.
@@ -112,7 +115,8 @@ pub fn faults(sweep: &Sweep) -> Vec<Fault> {
             _ => name,
         };
         let errors = CALLS.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, errors)| errors);
-        faults.extend(errors.iter().map(|error| Fault { error, name: name.into(), nth }));
+        let file = arguments.split('"').nth(1).unwrap_or_default();
+        faults.extend(errors.iter().map(|error| Fault { error, name: name.into(), nth, file: file.into() }));
     }
     faults.into_iter().collect()
 }
@@ -126,9 +130,14 @@ fn verb(at: usize) {
     let all = faults(sweep);
     assert!(all.len() > 20, "{name}: only {all:?}");
     let step = step(all.len(), PART);
+    each(sweep, all.iter().skip(at % step).step_by(step), all.len());
+}
+
+/// Lets each of them happen; they are some of so many.
+fn each<'f>(sweep: &Sweep, faults: impl Iterator<Item = &'f Fault>, of: usize) {
     let expected = sweep.undisturbed_beside();
     let mut tries = Tries::default();
-    for Fault { error, name, nth } in all.iter().skip(at % step).step_by(step) {
+    for Fault { error, name, nth, .. } in faults {
         let is_sync = ["fsync", "fdatasync", "msync"].contains(&&**name);
         let excuse = Excuse {
             not_begun: is_script(sweep),
@@ -144,7 +153,20 @@ fn verb(at: usize) {
             Told { run, trouble: failed.join("\n") }
         });
     }
-    tries.end(Tally::Faults, &format!("failing calls in {} (of {})", sweep.name, all.len()));
+    tries.end(Tally::Faults, &format!("failing calls in {} (of {of})", sweep.name));
+}
+
+/// It was taken for empty, and its mail got new UIDs.
+#[test]
+fn a_directory_that_cannot_be_opened_while_an_index_is_made_anew_costs_no_uid() {
+    if !strace_works() {
+        return skipped("directories that cannot be opened", STRACE);
+    }
+    let all = faults(&INDEX_LOST);
+    let is_sub = |fault: &&Fault| fault.name == "openat" && ["new", "cur"].contains(&&*fault.file);
+    let of_subs: Vec<_> = all.iter().filter(is_sub).filter(|fault| fault.error == "EMFILE").collect();
+    assert!(of_subs.len() >= 4, "listed, and read from: {all:?}");
+    each(&INDEX_LOST, of_subs.iter().copied(), all.len());
 }
 
 macro_rules! verbs {

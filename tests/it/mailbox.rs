@@ -454,7 +454,7 @@ fn note_skip(line: &str) {
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("note what was skipped");
 }
 
-/// Whether tests that can go on for long are to do so.
+/// Whether tests that can go on for long are to do so, at full size (`MAILDEX_LONG=1`).
 pub fn long() -> bool {
     std::env::var_os("MAILDEX_LONG").is_some_and(|value| value == "1")
 }
@@ -479,9 +479,4 @@ fn skips() -> &'static Path {
 pub fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| Path::new(&directory).join(program).is_file())
-}
-
-/// Whether to run the tests at full size (`MAILDEX_LONG=1`).
-pub fn is_long() -> bool {
-    std::env::var_os("MAILDEX_LONG").is_some_and(|value| value == "1")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use crate::mailbox::{Mailbox, forbidden, installed, is_long, skipped};
+use crate::mailbox::{Mailbox, forbidden, installed, long, skipped};
 
 /// A file system with times of whole seconds: ext4 with inodes of 128 bytes, in a file.
 struct Disk {
@@ -78,7 +78,7 @@ fn each_mail_is_there_at_once_though_times_have_whole_seconds() {
     let Some(disk) = Disk::new() else { return };
     let mail = Mailbox::in_directory(disk.place.path());
     mail.run(["build"]).ok();
-    let rounds = if is_long() { 1000 } else { 200 };
+    let rounds = if long() { 1000 } else { 200 };
     for n in 1..=rounds {
         mail.deliver(format!("new/{n}.host"), "Subject: x\n\n");
         assert_eq!(count(&mail), format!("{n}\n"), "after mail {n}");

@@ -11,7 +11,7 @@ use maildex::sync::state::{Dot, Folder, FolderId, Guid, ReplicaId, State};
 use maildex::sync::{Numbering, Why, merge};
 use serde_json::Value;
 
-use super::mailbox::{figures, installed, is_long, skipped};
+use super::mailbox::{figures, installed, long, skipped};
 use crate::tally::Tally;
 
 #[test]
@@ -19,7 +19,7 @@ fn the_model_and_the_program_join_alike() {
     if !installed("python3") {
         return skipped("the join of states against its model", "apt-get install python3");
     }
-    let count = if is_long() { 10_000 } else { 300 };
+    let count = if long() { 10_000 } else { 300 };
     let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/model/pairs.py");
     let mut python = Command::new("python3");
     python.arg("-B").arg(driver).arg(count.to_string()).stdout(Stdio::piped());

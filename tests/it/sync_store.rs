@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use maildex::sync::{Numbering, Remote, ReplicaId, Repository, State, Tip, merge};
 
-use super::mailbox::{figures, installed, is_long, skipped};
+use super::mailbox::{figures, installed, long, skipped};
 
 const ME: ReplicaId = ReplicaId(0xa);
 const PEER: ReplicaId = ReplicaId(0xb);
@@ -22,7 +22,7 @@ fn a_flag_sends_some_hundred_bytes_however_much_mail_there_is() {
     if !installed("git") {
         return skipped("states in a repository of git", "apt-get install git");
     }
-    let count = if is_long() { 100_000 } else { 3_000 };
+    let count = if long() { 100_000 } else { 3_000 };
     let dir = tempfile::tempdir().expect("a directory");
     let repository = Repository::init(&dir.path().join("here")).expect("a repository");
     let hub = Repository::init(&dir.path().join("hub")).expect("a repository");

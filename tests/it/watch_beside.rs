@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::mailbox::{Mailbox, figures, is_long};
+use crate::mailbox::{Mailbox, figures, long};
 use crate::oracle;
 use crate::tally::Tally;
 use crate::watching::{PATIENCE, Watching};
@@ -61,7 +61,7 @@ fn shows_the_folder_soon(mail: &Mailbox) -> Duration {
 
 #[test]
 fn nothing_is_ever_reported_gone_while_others_rename_without_pause() {
-    let (mails, builds) = if is_long() { (20_000, 300) } else { (2_000, 12) };
+    let (mails, builds) = if long() { (20_000, 300) } else { (2_000, 12) };
     let mail = folder(mails);
     let watch = Watching::from_now(&mail);
     let done = AtomicBool::new(false);
@@ -128,7 +128,7 @@ fn nothing_is_ever_reported_gone_while_others_rename_without_pause() {
 
 #[test]
 fn a_burst_of_renames_is_taken_up_soon() {
-    let mails = if is_long() { 40_000 } else { 4_000 };
+    let mails = if long() { 40_000 } else { 4_000 };
     let mail = folder(mails);
     let watch = Watching::from_now(&mail);
     mail.deliver("new/x.host", "Subject: x\n\n");
@@ -154,7 +154,7 @@ fn a_burst_of_renames_is_taken_up_soon() {
 
 #[test]
 fn many_watchers_of_one_user_all_tell_and_those_without_inotify_say_so() {
-    let watchers = if is_long() { 200 } else { 8 };
+    let watchers = if long() { 200 } else { 8 };
     let mail = folder(20);
     let token = mail.run(["changes"]).ok().text();
     let watches: Vec<_> = (0..watchers).map(|_| Watching::start(&mail, &["--since", token.trim()])).collect();
