@@ -308,7 +308,7 @@ fn what_a_peer_forged_is_refused_whole() {
         (&shard, b"".into(), "found"),
         (&shard, bad_base("../../x"), "begins with a dot"),
         (&shard, bad_base("a/b"), "has a `/` or a NUL"),
-        (&shard, bad_base("a\\x2fb"), "has a `/` or a NUL"),
+        (&shard, bad_base("a\\x2fb"), "a name in which"),
         (&shard, bad_base("a\\x00b"), "has a `/` or a NUL"),
         (&shard, bad_base("a\\xzz"), "a name in which"),
         (&shard, bad_base("a:2,S"), "looks like flags"),
