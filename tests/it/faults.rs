@@ -8,11 +8,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::crash::INDEX_LOST;
 use crate::mailbox::skipped;
 use crate::sweep::{Place, STRACE, Sweep, strace_works};
 use crate::tally::Tally;
 use crate::trouble::{Excuse, Told, Tries, is_script, step, under};
-use crate::crash::INDEX_LOST;
 use crate::verbs::ALL;
 
 /// How many are tried of each verb if there is no time for all.
