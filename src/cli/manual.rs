@@ -335,7 +335,7 @@ fn examples(help: &str) -> String {
     }
     page += ".SH EXAMPLES\n";
     let mut in_commands = false;
-    for line in examples.lines().skip_while(|line| line.trim() == "Examples:" || line.trim().is_empty()) {
+    for line in examples.lines().skip_while(|line| line.ends_with("xamples:") || line.trim().is_empty()) {
         let is_command = line.starts_with("    ");
         if is_command != in_commands {
             page += if is_command { ".PP\n.RS\n.EX\n" } else { ".EE\n.RE\n.PP\n" };

@@ -255,6 +255,24 @@ fn bash_completes_verbs_and_options() {
 }
 
 #[test]
+fn the_page_of_sync_has_the_machines_of_the_readme() {
+    let help = printed(Command::new(maildex()).args(["sync", "--help"]));
+    let (_, machines) = help.split_once("\nWorked examples:\n").expect("worked examples");
+    let machines: Vec<&str> = machines.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).expect("read");
+    let (_, section) = readme.split_once("\nA laptop, a desktop, and a hub").expect("the section");
+    let blocks = section.split("```").skip(1).step_by(2).take(2);
+    // In the README the same service is run by hand.
+    let lines = blocks.flat_map(str::lines).filter(|line| line.starts_with("ssh ") || line.contains(" sync "));
+    let lines: Vec<&str> = lines.map(|line| line.split(" # ").next().unwrap_or(line).trim_end()).collect();
+    assert!(lines.len() >= 7, "{lines:?}");
+    for line in lines {
+        assert!(machines.contains(&line), "{line:?} is not in src/cli/sync/machines.txt");
+    }
+    assert!(pages()["maildex-sync.1"].contains("\nssh mail.example.org git init \\-\\-bare mail.git\n"));
+}
+
+#[test]
 fn every_example_works_when_pasted() {
     let mail = Mailbox::in_memory();
     sample::write(&mail.path(), 0..200).expect("write");

@@ -19,6 +19,9 @@ use maildex::sync::state::FolderId;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 
+/// Not headed as other examples are, which a test pastes into a shell: these need the machines that they name.
+const MACHINES: &str = include_str!("machines.txt");
+
 /// Keep a mail root the same on several machines, through git
 ///
 /// Each machine has a replica: the mail root, and a bare repository of git beside it. Replicas work offline, for as long as
@@ -26,6 +29,7 @@ use crate::cli::output::Output;
 /// joined, without asking and without conflicts. No UID ever comes to mean another mail: where two replicas have given one
 /// number to two mails, both mails get new numbers.
 #[derive(clap::Args)]
+#[command(after_long_help = MACHINES)]
 pub struct Args {
     #[command(subcommand)]
     verb: Verb,

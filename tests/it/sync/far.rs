@@ -42,7 +42,7 @@ impl Sshd {
         Some(sshd)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 

@@ -10,5 +10,6 @@ mod guard;
 mod hostile;
 mod kill;
 mod model;
+mod partition;
 mod replica;
 mod restored;
