@@ -395,7 +395,7 @@ fn what_was_done_before_an_error_is_told() {
     fs::create_dir(mail.file("maildex.offsets.tmp")).expect("a directory of a stranger");
     mail.deliver("new/3.host", self::mail("mail 3"));
     let run = mail.run(["flag", "+S", "1", "3.host"]).fails_with(3);
-    run.stderr_shows("maildex.offsets.tmp: cannot remove");
+    run.stderr_shows("maildex.offsets.tmp: found a directory");
     run.stdout(lines(&mail, &[(1, "cur/1.host:2,S")]));
     // The lock is taken away in the middle.
     let mail = indexed(3);
